@@ -1,0 +1,21 @@
+"""Who answers, and how they learn. Importing a name loads torch and transformers; importing this does not."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "CausalLM": "policy",
+    "GRPO": "grpo",
+    "SFT": "sft",
+    "evaluate": "evaluation",
+    "sample": "sampling",
+}
+__all__ = ["GRPO", "SFT", "CausalLM", "evaluate", "sample"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"textgym.agents.{_HOMES[name]}"), name)

@@ -1,0 +1,431 @@
+"""``Agent``: what every language-model agent does alike - learn, predict, save, load, log, survive an interruption.
+
+A subclass brings a config and ``update``, which makes one optimiser step's worth of progress and returns metrics.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium as gym
+import numpy as np
+import torch
+from gymnasium.vector import VectorEnv
+from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
+from stable_baselines3.common.logger import (
+    CSVOutputFormat,
+    HumanOutputFormat,
+    KVWriter,
+    Logger,
+    TensorBoardOutputFormat,
+)
+from torch import Tensor
+from tqdm.auto import tqdm
+from typing_extensions import Self
+
+from textgym.agents.policy import CausalLM
+from textgym.agents.sampling import sample
+
+LearnCallback = BaseCallback | Sequence[BaseCallback] | Any
+
+
+@dataclasses.dataclass(frozen=True)
+class AgentConfig:
+    """What every agent can be told."""
+
+    learning_rate: float | None = None
+    """AdamW step size; None: 1e-4 below 10 million parameters, 1e-5 below a billion, 1e-6 above."""
+    warmup_updates: int = 10
+    """Updates over which the learning rate rises linearly from 0."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this norm."""
+    max_new_tokens: int = 64
+    """Longest response in a sequence-level env, in tokens; a token-level env has a limit of its own."""
+    micro_batch_size: int | None = None
+    """Rows in one forward and backward pass; None: as many as keep the logits below 256 MB."""
+    checkpoint_every: int = 50
+    """Updates between checkpoints, if there is a ``logdir``."""
+    transcripts_every: int = 10
+    """Updates between sample transcripts, if there is a ``logdir``."""
+    seed: int = 0
+    """Of the problems and of the sampling."""
+
+    def __post_init__(self) -> None:
+        """Check ranges.
+
+        Raises:
+            ValueError: naming the field and its value.
+        """
+        for name in ("max_new_tokens", "checkpoint_every", "transcripts_every", "micro_batch_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be >= 1, got {value}")
+        if self.learning_rate is not None and not self.learning_rate >= 0:
+            raise ValueError(f"learning_rate must be >= 0, got {self.learning_rate}")
+        if not self.max_grad_norm > 0:
+            raise ValueError(f"max_grad_norm must be > 0, got {self.max_grad_norm}")
+        if self.warmup_updates < 0:
+            raise ValueError(f"warmup_updates must be >= 0, got {self.warmup_updates}")
+
+
+class Agent(ABC):
+    """A policy that learns from a text env, with the interface of stable-baselines3."""
+
+    Config: ClassVar[type[AgentConfig]]
+
+    def __init__(
+        self,
+        policy: CausalLM | str | Path,
+        env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+        *,
+        logdir: str | Path | None = None,
+        verbose: int = 0,
+        device: str = "auto",
+        dtype: str = "auto",
+        **hyperparameters: Any,
+    ) -> None:
+        """Make an agent.
+
+        Args:
+            policy: a ``CausalLM``, or what ``CausalLM.load`` takes: ``"tiny"``, a folder, a GGUF file, a hub id.
+            env: an id, an env from ``gym.make`` (its spec is used), or a vector env with autoreset disabled.
+            logdir: where to write ``metrics.jsonl``, ``progress.csv``, TensorBoard events, ``transcripts.jsonl`` and
+                ``checkpoint/``; nothing is written if None.
+            verbose: 1 prints a table of metrics after each update.
+            device: for loading the policy.
+            dtype: for loading the policy.
+            **hyperparameters: fields of the class's ``Config``.
+
+        Raises:
+            TypeError: for an unknown hyperparameter.
+            ValueError: for one out of range, or an env of the wrong size.
+        """
+        known = [field.name for field in dataclasses.fields(self.Config)]
+        if unknown := sorted(set(hyperparameters) - set(known)):
+            raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}; it has {', '.join(known)}")
+        self.config = self.Config(**hyperparameters)
+        self.policy = policy if isinstance(policy, CausalLM) else CausalLM.load(policy, device=device, dtype=dtype)
+        self.env = self._make_env(env)
+        self.logdir = None if logdir is None else Path(logdir)
+        self.verbose = verbose
+        self.num_timesteps = 0
+        """Episodes played so far."""
+        self.num_updates = 0
+        self.learning_rate = self._pick_learning_rate()
+        self.optimizer = torch.optim.AdamW(
+            self.policy.parameters(), lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+        )
+        self.generator = torch.Generator(self.policy.device).manual_seed(self.config.seed)
+        self._predict_generator = torch.Generator(self.policy.device).manual_seed(self.config.seed)
+        self._logger: Logger | None = None
+        self._seconds = 0.0
+
+    # The interface of stable-baselines3.
+
+    def learn(self, total_episodes: int, callback: LearnCallback = None, progress_bar: bool = False) -> Self:
+        """Train on at least ``total_episodes`` more episodes, in whole updates.
+
+        Ctrl-C ends the update under way, writes a checkpoint if there is a ``logdir``, and then raises
+        ``KeyboardInterrupt``; a second one interrupts at once.
+
+        Args:
+            total_episodes: how many responses (in games: games) to learn from.
+            callback: a stable-baselines3 callback, a list of them, or a function of locals and globals that returns
+                False to stop; called after each update.
+            progress_bar: show one on stderr.
+
+        Raises:
+            FloatingPointError: if a loss or gradient is not finite; the parameters are those before that update.
+        """
+        start, target = self.num_timesteps, self.num_timesteps + total_episodes
+        callbacks = _as_callback(callback)
+        callbacks.init_callback(self)  # type: ignore[arg-type]
+        callbacks.on_training_start(locals(), globals())
+        bar = tqdm(total=total_episodes, unit="episode", disable=not progress_bar, dynamic_ncols=True)
+        with _deferred_interrupt() as interrupted, bar:
+            while self.num_timesteps < target and not interrupted.is_set():
+                began = time.perf_counter()
+                callbacks.on_rollout_start()
+                metrics = self.update()
+                self.num_updates += 1
+                self._seconds += time.perf_counter() - began
+                callbacks.update_locals(locals())
+                callbacks.on_rollout_end()
+                self._log(metrics)
+                bar.update(min(self.num_timesteps, target) - start - bar.n)
+                bar.set_postfix({name.split("/")[1]: f"{metrics[name]:.2f}" for name in _SHOWN if name in metrics})
+                if self.logdir and self.num_updates % self.config.checkpoint_every == 0:
+                    self.save(self.logdir / "checkpoint")
+                if not callbacks.on_step():
+                    break
+            if self.logdir:
+                self.save(self.logdir / "checkpoint")
+        callbacks.on_training_end()
+        if interrupted.is_set():
+            raise KeyboardInterrupt
+        return self
+
+    def predict(
+        self,
+        observation: Any,
+        state: Any = None,
+        episode_start: Any = None,
+        deterministic: bool = False,
+    ) -> tuple[Any, Any]:
+        """Return the action for an observation, or for each of a batch, and the state (always None).
+
+        A text gets a whole response; an int window of a token-level env gets the next token.
+        """
+        temperature = 0.0 if deterministic else 1.0
+        if isinstance(observation, np.ndarray) and np.issubdtype(observation.dtype, np.integer):
+            windows = observation.reshape(-1, observation.shape[-1])
+            pad = self.policy.tokenizer.pad_id
+            contexts = [[int(i) for i in window if i != pad] for window in windows]
+            tokens = self._respond(contexts, 1, temperature)
+            actions = np.array([ids[0] for ids in tokens])
+            return (actions if observation.ndim == 2 else actions[0]), None
+        texts = [observation] if isinstance(observation, str) else list(observation)
+        contexts = [self.policy.tokenizer.encode_prompt(str(text)) for text in texts]
+        responses = self._respond(contexts, self.config.max_new_tokens, temperature)
+        decoded = [self.policy.tokenizer.decode(ids) for ids in responses]
+        return (decoded[0] if isinstance(observation, str) else decoded), None
+
+    def save(self, path: str | Path) -> None:
+        """Write a folder from which ``load`` resumes exactly; ``path/model`` is a ``transformers`` model.
+
+        The folder is replaced as a whole: a crash in the middle leaves the old one, or both.
+        """
+        path = Path(path)
+        fresh, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        self.policy.save(fresh / "model")
+        torch.save(self._state(), fresh / "agent.pt")
+        if path.exists():
+            shutil.rmtree(old, ignore_errors=True)
+            path.rename(old)
+        fresh.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
+        *,
+        logdir: str | Path | None = None,
+        verbose: int = 0,
+        device: str = "auto",
+        dtype: str = "auto",
+    ) -> Self:
+        """Return an agent that goes on exactly where ``save`` was called, on the same env.
+
+        Raises:
+            FileNotFoundError: if ``path`` is no such folder.
+        """
+        path = Path(path)
+        old = path.with_name(path.name + ".old")
+        if not path.exists() and old.exists():  # killed between the two renames of save
+            path = old
+        if not (path / "agent.pt").is_file():
+            raise FileNotFoundError(f"there is no checkpoint at {path}: agent.pt is missing")
+        state = torch.load(path / "agent.pt", weights_only=True, map_location="cpu")
+        policy = CausalLM.load((path / "model").resolve(), device=device, dtype=dtype)
+        agent = cls(policy, env, logdir=logdir, verbose=verbose, **state["config"])
+        agent._restore(state)
+        return agent
+
+    @property
+    def logger(self) -> Logger:
+        """stable-baselines3's logger, as ``set_logger`` gave it or made from ``logdir`` and ``verbose``."""
+        if self._logger is None:
+            self._logger = _make_logger(self.logdir, self.verbose, self.num_updates)
+        return self._logger
+
+    def set_logger(self, logger: Logger) -> None:
+        """Log to this one instead."""
+        self._logger = logger
+
+    def get_env(self) -> VectorEnv[Any, Any, Any]:
+        """Return the env that the agent trains on."""
+        return self.env
+
+    # What a subclass brings, and what it may call.
+
+    @abstractmethod
+    def update(self) -> dict[str, float]:
+        """Play episodes (adding to ``num_timesteps``), change the policy, and return metrics."""
+
+    @property
+    @abstractmethod
+    def env_shape(self) -> tuple[int, int]:
+        """Number of sub-envs and group size that an update needs."""
+
+    def update_seed(self, attempt: int = 0) -> int:
+        """Return the env seed of this update: a function of the config's seed and the number of updates alone."""
+        words = np.random.SeedSequence([self.config.seed, self.num_updates, attempt]).generate_state(1)
+        return int(words[0])
+
+    def micro_batches(self, rows: Tensor, width: int) -> Iterator[Tensor]:
+        """Split row indices into pieces whose logits fit into memory; neighbours, which share prompts, stay together."""
+        size = self.config.micro_batch_size or max(1, _MAX_LOGITS // (self.policy.tokenizer.vocab_size * max(width, 1)))
+        yield from rows.split(size)
+
+    def step_optimizer(self) -> float:
+        """Clip, step and clear the gradients; return their norm before clipping.
+
+        Raises:
+            FloatingPointError: if it is not finite; nothing is changed then.
+        """
+        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
+        if not torch.isfinite(norm):
+            self.optimizer.zero_grad(set_to_none=True)
+            raise FloatingPointError(f"the gradient norm of update {self.num_updates} is {float(norm)}")
+        warm = min(1.0, (self.num_updates + 1) / (self.config.warmup_updates + 1))
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate * warm
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        return float(norm)
+
+    def write_transcripts(self, lines: Sequence[dict[str, Any]]) -> None:
+        """Append to ``transcripts.jsonl`` if this is an update to do so."""
+        if self.logdir is None or self.num_updates % self.config.transcripts_every:
+            return
+        self.logdir.mkdir(parents=True, exist_ok=True)
+        with (self.logdir / "transcripts.jsonl").open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps({"update": self.num_updates, **line}) + "\n" for line in lines)
+
+    def _make_env(self, env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any]) -> VectorEnv[Any, Any, Any]:
+        num_envs, group_size = self.env_shape
+        if isinstance(env, VectorEnv):
+            theirs = (env.num_envs, getattr(env.unwrapped, "group_size", 1))
+            if theirs != (num_envs, group_size):
+                raise ValueError(
+                    f"{type(self).__name__} needs num_envs={num_envs} and group_size={group_size}, "
+                    f"the env has {theirs[0]} and {theirs[1]}"
+                )
+            return env
+        import textgym  # noqa: F401 - registers the ids
+
+        spec = env if isinstance(env, str) else env.spec
+        if spec is None:
+            raise ValueError(f"{env} was not made by gym.make; give its id or a vector env")
+        sizes = {"num_envs": num_envs, "group_size": group_size, "autoreset_mode": "Disabled"}
+        return gym.make_vec(spec, **sizes)
+
+    def _pick_learning_rate(self) -> float:
+        if self.config.learning_rate is not None:
+            return self.config.learning_rate
+        size = sum(parameter.numel() for parameter in self.policy.parameters())
+        return 1e-4 if size < 10**7 else 1e-5 if size < 10**9 else 1e-6
+
+    def _respond(self, contexts: list[list[int]], length: int, temperature: float) -> list[list[int]]:
+        samples = sample(
+            self.policy, contexts, max_new_tokens=length, temperature=temperature, generator=self._predict_generator
+        )
+        lengths = samples.token_mask.sum(1).tolist()
+        return [ids[:length] for ids, length in zip(samples.tokens.tolist(), lengths, strict=True)]
+
+    def _log(self, metrics: dict[str, float]) -> None:
+        for name, value in metrics.items():
+            self.logger.record(name, value)
+        self.logger.record("train/n_updates", self.num_updates)
+        self.logger.record("train/learning_rate", self.optimizer.param_groups[0]["lr"])
+        self.logger.record("time/total_timesteps", self.num_timesteps)
+        self.logger.record("time/time_elapsed", self._seconds)
+        self.logger.dump(self.num_timesteps)
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "config": dataclasses.asdict(self.config),
+            "num_timesteps": self.num_timesteps,
+            "num_updates": self.num_updates,
+            "seconds": self._seconds,
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+        }
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        self.num_timesteps = state["num_timesteps"]
+        self.num_updates = state["num_updates"]
+        self._seconds = state["seconds"]
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+
+
+_MAX_LOGITS = 2**26
+_SHOWN = ("rollout/success_rate", "rollout/ep_rew_mean", "train/loss")
+
+
+class JSONLines(KVWriter):
+    """``metrics.jsonl``: one line an update, appended to, so that a resumed run keeps its history."""
+
+    def __init__(self, path: Path, num_updates: int) -> None:
+        """Open ``path``, and drop the lines of updates that a resumed run will do again."""
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        done = [line for line in lines if line.endswith("}") and json.loads(line)["train/n_updates"] <= num_updates]
+        path.write_text("".join(line + "\n" for line in done), encoding="utf-8")
+        self._file = path.open("a", encoding="utf-8")
+
+    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
+        """Write one line."""
+        values = {name: value.item() if hasattr(value, "item") else value for name, value in key_values.items()}
+        self._file.write(json.dumps(values) + "\n")
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _make_logger(logdir: Path | None, verbose: int, num_updates: int) -> Logger:
+    formats: list[KVWriter] = [HumanOutputFormat(sys.stdout)] if verbose else []
+    if logdir is not None:
+        logdir.mkdir(parents=True, exist_ok=True)
+        suffix = f"_from_{num_updates}" if num_updates else ""
+        formats.append(CSVOutputFormat(str(logdir / f"progress{suffix}.csv")))
+        formats.append(TensorBoardOutputFormat(str(logdir / "tensorboard")))
+        formats.append(JSONLines(logdir / "metrics.jsonl", num_updates))
+    return Logger(folder=None if logdir is None else str(logdir), output_formats=formats)
+
+
+def _as_callback(callback: LearnCallback) -> BaseCallback:
+    if isinstance(callback, BaseCallback):
+        return callback
+    if isinstance(callback, Sequence):
+        return CallbackList(list(callback))
+    return ConvertCallback(callback)
+
+
+@contextlib.contextmanager
+def _deferred_interrupt() -> Iterator[threading.Event]:
+    """Yield an event that Ctrl-C sets, instead of an exception in the middle of an update."""
+    interrupted = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupted
+        return
+    before = signal.getsignal(signal.SIGINT)
+
+    def on_interrupt(signum: int, frame: Any) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, before)
+        os.write(2, b"\nending this update; press Ctrl-C again to stop at once\n")
+
+    signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)

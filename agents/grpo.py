@@ -1,0 +1,346 @@
+"""``GRPO`` and its relatives: no critic, an answer is as good as it beats the other answers to the same problem.
+
+One file for the family of arXiv 2402.03300; a preset is a choice of switches:
+
+- ``grpo``: DeepSeekMath, 2402.03300: z-scored rewards, mean over each sequence, k3 KL in the loss.
+- ``dr_grpo``: 2503.20783: centred rewards, a constant denominator, no KL.
+- ``dapo``: 2503.14476: clip-higher, mean over tokens, dynamic sampling, overlong penalty, cut rows masked.
+- ``gspo``: 2507.18071: one importance ratio for a sequence.
+- ``rloo``: 2402.14740: leave-one-out baseline, sums over tokens, no ratio, KL in the reward.
+
+Left out: LoRA, several GPUs, sampling engines other than ours (and with them off-policy corrections).
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from textgym.agents.advantages import AdvantageKind, group_advantages, soft_overlong_penalty, zero_variance
+from textgym.agents.agent import Agent, AgentConfig
+from textgym.agents.losses import KLKind, Norm, RatioLevel, kl_penalty, loss_weights, masked_mean, policy_loss
+from textgym.agents.rollout import Rollout, collect
+
+
+@dataclasses.dataclass(frozen=True)
+class GRPOConfig(AgentConfig):
+    """Settings of ``GRPO``; the defaults are centred rewards with a mean over all tokens."""
+
+    prompts_per_update: int = 32
+    """Problems of each update."""
+    group_size: int = 8
+    """Answers to each problem."""
+    temperature: float = 1.0
+    """Of the sampling, and of the log-probabilities that are trained."""
+    advantage: AdvantageKind = "center"
+    """``center`` r - mean, ``zscore`` also / std of the group, ``rloo`` leave-one-out, ``batch_std`` / std of all."""
+    norm: Norm = "token"
+    """``token`` mean over tokens, ``seq`` mean of sequence means, ``const`` / (rows * limit), ``seqsum`` / rows."""
+    ratio: RatioLevel = "token"
+    """Importance ratio of a ``token``, of a whole sequence (``seq``), or ``none`` (REINFORCE)."""
+    clip_range: float = 0.2
+    """The ratio is clipped below 1 - this."""
+    clip_range_high: float | None = None
+    """The ratio is clipped above 1 + this; None: as ``clip_range``."""
+    dual_clip: float | None = None
+    """Bound of the ratio where the advantage is negative, > 1."""
+    kl_coef: float = 0.0
+    """Weight of the KL divergence from the initial policy; above 0 a copy of it is kept."""
+    kl_kind: KLKind = "k2"
+    """Estimator of that KL in the loss; in the reward it is always k1."""
+    kl_in_reward: bool = False
+    """Subtract the KL from the reward instead of adding it to the loss."""
+    drop_zero_variance: bool = True
+    """Leave out groups whose rewards are all equal, and their tokens in the denominators."""
+    resample: int = 0
+    """Dynamic sampling: at most this many further rounds to replace groups without variance."""
+    overlong: Literal["keep", "mask", "penalty", "mask_and_penalty"] = "keep"
+    """Answers cut by ``max_new_tokens``: keep their reward, leave them out, or lower it as they near the limit."""
+    overlong_cache: int = 16
+    """Tokens before the limit over which the penalty grows from 0 to 1."""
+    n_epochs: int = 1
+    """Passes over each batch."""
+    n_minibatches: int = 1
+    """Optimiser steps in a pass."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        for name in ("prompts_per_update", "n_epochs", "n_minibatches", "overlong_cache"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.group_size < 2:
+            raise ValueError(f"group_size must be >= 2, got {self.group_size}: one answer has nothing to be compared with")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be > 0, got {self.temperature}")
+        if self.ratio == "seq" and self.norm != "seq":
+            raise ValueError(f"ratio='seq' (GSPO) needs norm='seq', got norm={self.norm!r}")
+        if "penalty" in self.overlong and self.overlong_cache > self.max_new_tokens:
+            raise ValueError(
+                f"overlong_cache must be <= max_new_tokens, got {self.overlong_cache} and {self.max_new_tokens}"
+            )
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "grpo": {"advantage": "zscore", "norm": "seq", "kl_coef": 0.04, "kl_kind": "k3", "drop_zero_variance": False},
+    "dr_grpo": {"advantage": "center", "norm": "const"},
+    "dapo": {
+        "advantage": "zscore", "norm": "token", "clip_range_high": 0.28, "resample": 3, "overlong": "mask_and_penalty"
+    },
+    "gspo": {"advantage": "zscore", "norm": "seq", "ratio": "seq", "clip_range": 3e-4, "clip_range_high": 4e-4},
+    "rloo": {"advantage": "rloo", "norm": "seqsum", "ratio": "none", "kl_coef": 0.03, "kl_in_reward": True},
+}  # fmt: skip
+
+
+class GRPO(Agent):
+    """Group relative policy optimisation (see the module), on sequence-level and token-level envs.
+
+    ``GRPO(policy, env, preset="dapo", group_size=16)``: a preset sets switches, explicit hyperparameters win over it.
+    The loss sits near 0 by construction, since the advantages of a group sum to 0: watch ``rollout/ep_rew_mean``.
+    """
+
+    Config: ClassVar[type[AgentConfig]] = GRPOConfig
+    config: GRPOConfig
+
+    def __init__(self, policy: Any, env: Any, *, preset: str | None = None, **hyperparameters: Any) -> None:
+        """Make an agent; see ``Agent`` for the arguments.
+
+        Raises:
+            ValueError: for an unknown preset.
+        """
+        if preset is not None and preset not in PRESETS:
+            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
+        super().__init__(policy, env, **{**PRESETS.get(preset or "", {}), **hyperparameters})
+        self.reference = copy.deepcopy(self.policy) if self.config.kl_coef > 0 else None
+
+    @property
+    def env_shape(self) -> tuple[int, int]:
+        """Groups of answers to one problem each."""
+        return self.config.prompts_per_update * self.config.group_size, self.config.group_size
+
+    def update(self) -> dict[str, float]:
+        """Sample groups of answers, compare, and step."""
+        rollout, metrics = self._sample()
+        shaped = self._shaped_returns(rollout)
+        scorable = torch.isfinite(shaped)
+        if "mask" in self.config.overlong:
+            scorable &= ~rollout.truncated
+        advantages = group_advantages(shaped, rollout.group_ids, scorable, self.config.advantage)
+        keep = scorable & (rollout.lengths > 0)
+        if self.config.drop_zero_variance:
+            keep &= ~zero_variance(shaped, rollout.group_ids, scorable)
+        self._write_transcripts(rollout, advantages)
+        rows = torch.nonzero(keep).squeeze(1)
+        metrics["rollout/frac_kept"] = len(rows) / len(keep)
+        if len(rows):
+            metrics |= self._train(rollout.select(rows), advantages[rows])
+        return metrics
+
+    def _sample(self) -> tuple[Rollout, dict[str, float]]:
+        """Collect a batch; with ``resample``, replace groups without variance by new ones."""
+        rollout = self._collect(attempt=0)
+        metrics = _rollout_metrics(rollout)
+        rounds = 0
+        while rounds < self.config.resample:
+            flat = zero_variance(rollout.returns, rollout.group_ids, torch.isfinite(rollout.returns))
+            if not bool(flat.any()):
+                break
+            rounds += 1
+            rollout = _replace_groups(rollout, flat, self._collect(attempt=rounds))
+        if self.config.resample:
+            metrics["rollout/resample_rounds"] = float(rounds)
+        return rollout, metrics
+
+    def _collect(self, attempt: int) -> Rollout:
+        rollout = collect(
+            self.policy,
+            self.env,
+            max_new_tokens=self.config.max_new_tokens,
+            temperature=self.config.temperature,
+            generator=self.generator,
+            seed=self.update_seed(attempt),
+        )
+        self.num_timesteps += len(rollout.prompts)
+        return rollout
+
+    def _shaped_returns(self, rollout: Rollout) -> Tensor:
+        """Return what the groups compare: the returns, with the overlong penalty and the KL in the reward."""
+        returns = rollout.returns
+        if "penalty" in self.config.overlong:
+            returns = returns + soft_overlong_penalty(
+                rollout.lengths, self.config.max_new_tokens, self.config.overlong_cache
+            )
+        if self.reference is not None and self.config.kl_in_reward:
+            reference = self._logprobs(self.reference, rollout)
+            kl = kl_penalty(rollout.logprobs, reference, rollout.action_mask, "k1").sum(1)
+            returns = returns - self.config.kl_coef * kl
+        return returns
+
+    def _train(self, batch: Rollout, advantages: Tensor) -> dict[str, float]:
+        """Take ``n_epochs * n_minibatches`` optimiser steps on the kept rows."""
+        config = self.config
+        several_steps = config.n_epochs * config.n_minibatches > 1
+        old = self._logprobs(self.policy, batch) if several_steps else None
+        use_reference = self.reference is not None and not config.kl_in_reward
+        reference = self._logprobs(self.reference, batch) if use_reference else None
+        steps: list[dict[str, float]] = []
+        for _ in range(config.n_epochs):
+            order = torch.arange(len(advantages), device=advantages.device)
+            if config.n_minibatches > 1:
+                order = torch.randperm(len(order), generator=self.generator, device=order.device)
+            for rows in order.chunk(config.n_minibatches):
+                steps.append(self._step(batch, advantages, old, reference, rows))
+        return {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]} | {
+            "train/adv_mean": advantages.mean().item(),
+            "train/adv_std": advantages.std(unbiased=False).item(),
+        }
+
+    def _step(
+        self, batch: Rollout, advantages: Tensor, old: Tensor | None, reference: Tensor | None, rows: Tensor
+    ) -> dict[str, float]:
+        """Take one optimiser step; the normalisation is that of all its rows, however they are split."""
+        config = self.config
+        high = config.clip_range if config.clip_range_high is None else config.clip_range_high
+        weights = torch.zeros_like(batch.logprobs)
+        weights[rows] = loss_weights(batch.action_mask[rows], config.norm, self._length_limit())
+        tokens = float(batch.action_mask[rows].sum())
+        totals: dict[str, float] = {}
+        for part_rows in self.micro_batches(rows, batch.tokens.shape[1]):
+            part = batch.select(part_rows)
+            mask, width = part.action_mask, part.tokens.shape[1]
+            logprobs, entropies = self.policy.logprobs(
+                part.prompt_ids, part.prompt_mask, part.tokens, temperature=config.temperature
+            )
+            pg_loss, metrics = policy_loss(
+                logprobs,
+                logprobs.detach() if old is None else old[part_rows, :width],
+                advantages[part_rows],
+                weights[part_rows, :width],
+                mask,
+                config.clip_range,
+                high,
+                config.ratio,
+                config.dual_clip,
+            )
+            loss = pg_loss
+            if reference is not None:
+                kl = kl_penalty(logprobs, reference[part_rows, :width], mask, config.kl_kind)
+                loss = loss + config.kl_coef * (weights[part_rows, :width] * kl).sum()
+                metrics["kl_ref"] = masked_mean(kl.detach(), mask)
+            loss.backward()  # type: ignore[no-untyped-call]
+            share = float(mask.sum()) / tokens
+            metrics["entropy"] = masked_mean(entropies, mask)
+            _add(totals, "loss", loss.item())
+            _add(totals, "pg_loss", pg_loss.item())
+            for name, value in metrics.items():
+                if name == "ratio_max":
+                    totals[name] = max(totals.get(name, 0.0), value.item())
+                else:
+                    _add(totals, name, value.item() * share)
+        totals["grad_norm"] = self.step_optimizer()
+        return {f"train/{_SB3_NAMES.get(name, name)}": value for name, value in totals.items()}
+
+    @torch.no_grad()
+    def _logprobs(self, policy: Any, batch: Rollout) -> Tensor:
+        """Return log-probabilities (B, T) under ``policy``, without gradient."""
+        result = torch.zeros_like(batch.logprobs)
+        for rows in self.micro_batches(torch.arange(len(result), device=result.device), result.shape[1]):
+            part = batch.select(rows)
+            logprobs, _ = policy.logprobs(
+                part.prompt_ids, part.prompt_mask, part.tokens, temperature=self.config.temperature
+            )
+            result[rows, : logprobs.shape[1]] = logprobs
+        return result
+
+    def _length_limit(self) -> int:
+        """The constant of ``norm="const"``: the longest response there can be."""
+        return int(getattr(self.env.unwrapped, "max_tokens", self.config.max_new_tokens))
+
+    def _write_transcripts(self, rollout: Rollout, advantages: Tensor) -> None:
+        first = range(self.config.group_size)
+        returns = rollout.returns.tolist()
+        self.write_transcripts(
+            [
+                {
+                    "prompt": rollout.prompts[i],
+                    "response": rollout.responses[i],
+                    "reward": returns[i],
+                    "advantage": advantages[i].item(),
+                    "status": rollout.statuses[i],
+                }
+                for i in first
+            ]
+        )
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state()
+        if self.reference is not None:
+            state["reference"] = self.reference.model.state_dict()
+        return state
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        if self.reference is not None:
+            self.reference.model.load_state_dict(state["reference"])
+
+
+_SB3_NAMES = {"clip_frac": "clip_fraction", "pg_loss": "policy_gradient_loss"}
+
+
+def _add(totals: dict[str, float], name: str, value: float) -> None:
+    totals[name] = totals.get(name, 0.0) + value
+
+
+def _replace_groups(rollout: Rollout, flat: Tensor, fresh: Rollout) -> Rollout:
+    """Return ``rollout`` with its flat groups replaced by groups of ``fresh`` that vary, as far as they go."""
+    varied = ~zero_variance(fresh.returns, fresh.group_ids, torch.isfinite(fresh.returns))
+    wanted = torch.unique(rollout.group_ids[flat])
+    offered = torch.unique(fresh.group_ids[varied])[: len(wanted)]
+    given_up = torch.isin(rollout.group_ids, wanted[: len(offered)])
+    taken = torch.isin(fresh.group_ids, offered)
+    return _concatenate(
+        rollout.select(torch.nonzero(~given_up).squeeze(1)), fresh.select(torch.nonzero(taken).squeeze(1))
+    )
+
+
+def _concatenate(first: Rollout, second: Rollout) -> Rollout:
+    """Put two batches together, with new group ids for the second."""
+    values: dict[str, Any] = {}
+    shift = int(first.group_ids.max()) + 1 if len(first.group_ids) else 0
+    for field in dataclasses.fields(Rollout):
+        a, b = getattr(first, field.name), getattr(second, field.name)
+        if isinstance(a, list):
+            values[field.name] = a + b
+            continue
+        if field.name == "group_ids":
+            b = b + shift
+        if a.ndim == 2:
+            width = max(a.shape[1], b.shape[1])
+            left = field.name.startswith("prompt")
+            a, b = (_pad(x, width, left) for x in (a, b))
+        values[field.name] = torch.cat([a, b])
+    return Rollout(**values)
+
+
+def _pad(values: Tensor, width: int, left: bool) -> Tensor:
+    missing = width - values.shape[1]
+    return torch.nn.functional.pad(values, (missing, 0) if left else (0, missing))
+
+
+def _rollout_metrics(rollout: Rollout) -> dict[str, float]:
+    returns, scorable = rollout.returns, torch.isfinite(rollout.returns)
+    scored = returns[scorable]
+    flat = zero_variance(returns, rollout.group_ids, scorable)
+    return {
+        "rollout/ep_rew_mean": scored.mean().item() if len(scored) else float("nan"),
+        "rollout/reward_std": scored.std(unbiased=False).item() if len(scored) else float("nan"),
+        "rollout/success_rate": rollout.successes[scorable].float().mean().item() if len(scored) else float("nan"),
+        "rollout/ep_len_mean": rollout.lengths.float().mean().item(),
+        "rollout/truncated_frac": rollout.truncated.float().mean().item(),
+        "rollout/unscorable_frac": 1.0 - scorable.float().mean().item(),
+        "rollout/frac_zero_std_groups": flat.float().mean().item(),
+    }

@@ -1,0 +1,217 @@
+"""``CausalLM``: a transformers language model as a policy, loaded from a hub id, a folder, a GGUF file or ``"tiny"``."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+
+from textgym.agents.losses import entropy_from_logits, token_logprobs
+from textgym.envs.tokenizers import ChatTokenizer
+
+TINY = Path(__file__).parent / "tiny"
+_LONGEST = 8192
+
+
+class CausalLM:
+    """A causal language model, its tokenizer, and the log-probabilities that training needs.
+
+    The model stays in eval mode with every dropout at 0, in sampling and in training alike, so that both see the same
+    distribution (a dropout in one of them is a ratio that is not 1).
+    """
+
+    def __init__(self, model: Any, tokenizer: Any) -> None:
+        """Wrap a ``PreTrainedModel`` and its ``PreTrainedTokenizerBase``."""
+        self.model = _without_dropout(model)
+        self.tokenizer = ChatTokenizer(tokenizer)
+
+    @classmethod
+    def load(cls, name: str | Path, *, device: str = "auto", dtype: str = "auto") -> CausalLM:
+        """Load a policy.
+
+        Args:
+            name: ``"tiny"`` (comes with textgym), a folder that ``save_pretrained`` wrote, a ``.gguf`` file (extra
+                ``textgym[gguf]``), or a Hugging Face hub id.
+            device: ``"auto"`` takes CUDA, then Apple's MPS, then the CPU; or a torch device.
+            dtype: ``"auto"`` takes float32, whose precision the small steps of RL need; or a torch dtype's name.
+
+        Raises:
+            FileNotFoundError: if there is no such model here and the hub can't be reached or doesn't have it.
+            ValueError: for an unknown dtype.
+        """
+        where = _pick_device(device)
+        number_type = _pick_dtype(dtype)
+        folder, options = _locate(name)
+        with _explained(name):
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=number_type, **_dequantized(options))
+        return cls(model.to(where), load_tokenizer(name))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return next(self.model.parameters()).device  # type: ignore[no-any-return]
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """Return the trainable parameters."""
+        return (parameter for parameter in self.model.parameters() if parameter.requires_grad)
+
+    def save(self, folder: str | Path) -> None:
+        """Write model and tokenizer so that ``transformers`` itself can load them."""
+        self.model.save_pretrained(folder)
+        self.tokenizer.hf.save_pretrained(folder)
+
+    def logprobs(
+        self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor, *, temperature: float = 1.0
+    ) -> tuple[Tensor, Tensor]:
+        """Return log pi(token | what precedes it), differentiable, and the entropy of that distribution, which is not.
+
+        A prompt that several rows share is computed once, and so are its gradients.
+
+        Args:
+            prompt_ids: int64 (B, P), left padded.
+            prompt_mask: (B, P), 1 where there is a token.
+            tokens: int64 (B, T), right padded.
+            temperature: logits are divided by it, as in sampling.
+
+        Returns:
+            Two float32 (B, T): log-probabilities and entropies in nats; what stands at padding means nothing.
+        """
+        logits = self._logits(prompt_ids, prompt_mask, tokens)
+        return token_logprobs(logits, tokens, temperature), entropy_from_logits(logits.detach(), temperature)
+
+    def _logits(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
+        """Return the logits (B, T, V) that predict ``tokens``."""
+        rows, width = tokens.shape
+        marked = torch.where(prompt_mask.bool(), prompt_ids, -1)
+        unique, inverse = torch.unique(marked, dim=0, return_inverse=True)
+        if len(unique) == rows:
+            inputs = torch.cat([prompt_ids, tokens[:, :-1]], 1)
+            mask = torch.cat([prompt_mask, torch.ones_like(tokens[:, :-1])], 1)
+            out = self.model(
+                input_ids=inputs, attention_mask=mask, position_ids=positions(mask), logits_to_keep=width, use_cache=False
+            )
+            return out.logits  # type: ignore[no-any-return]
+        shared_mask = (unique >= 0).long()
+        cache = DynamicCache(config=self.model.config)
+        out = self.model(
+            input_ids=unique.clamp(0),
+            attention_mask=shared_mask,
+            position_ids=positions(shared_mask),
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        if width == 1:
+            return out.logits[inverse]  # type: ignore[no-any-return]
+        cache.batch_select_indices(inverse)
+        mask = torch.cat([shared_mask[inverse], torch.ones_like(tokens[:, :-1])], 1)
+        rest = self.model(
+            input_ids=tokens[:, :-1],
+            attention_mask=mask,
+            position_ids=positions(mask)[:, prompt_ids.shape[1] :],
+            past_key_values=cache,
+            use_cache=True,
+        )
+        return torch.cat([out.logits[inverse], rest.logits], 1)
+
+
+def positions(mask: Tensor) -> Tensor:
+    """Return position ids that start at 0 with the first real token of each row, int64 like ``mask``.
+
+    Left padding shifts the default ``arange`` positions; a model with absolute positions (GPT-2) then computes
+    something else for the same text.
+    """
+    return (mask.long().cumsum(1) - 1).clamp(min=0)
+
+
+def load_tokenizer(name: str | Path) -> Any:
+    """Load the tokenizer that belongs to ``name`` (see ``CausalLM.load``).
+
+    Raises:
+        FileNotFoundError: if there is none here and the hub can't be reached or doesn't have it.
+    """
+    folder, options = _locate(name)
+    with _explained(name):
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+    if options:
+        _mend_gguf_tokenizer(tokenizer, Path(name))
+    if tokenizer.model_max_length > _LONGEST:  # 1e30 where the file does not say
+        tokenizer.model_max_length = _LONGEST
+    return tokenizer
+
+
+def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
+    """Return what ``from_pretrained`` takes: a folder or hub id, and the name of the GGUF file in it."""
+    path = Path(name)
+    if str(name) == "tiny":
+        return str(TINY), {}
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no GGUF file at {path}")
+        return str(path.parent), {"gguf_file": path.name}
+    if path.is_absolute() and not path.is_dir():
+        raise FileNotFoundError(f"there is no model folder at {path}")
+    return str(name), {}
+
+
+def _dequantized(options: dict[str, Any]) -> dict[str, Any]:
+    if not options:
+        return {}
+    from transformers import GgufConfig
+
+    return {**options, "quantization_config": GgufConfig(dequantize=True)}  # else save_pretrained raises
+
+
+@contextlib.contextmanager
+def _explained(name: str | Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise FileNotFoundError(
+            f"can't load {str(name)!r}: it is no folder here, and the Hugging Face hub can't be reached or does not "
+            f"have it. Give a folder, a .gguf file, 'tiny' (comes with textgym), or download it first with "
+            f"`hf download {name}`. The cause: {error}"
+        ) from error
+
+
+def _mend_gguf_tokenizer(tokenizer: Any, path: Path) -> None:
+    """Split digits where the GGUF file says ``smollm``: transformers 5 ignores ``tokenizer.ggml.pre``."""
+    from gguf import GGUFReader
+    from tokenizers.pre_tokenizers import ByteLevel, Digits
+    from tokenizers.pre_tokenizers import Sequence as PreTokenizers
+
+    field = GGUFReader(path).get_field("tokenizer.ggml.pre")
+    if field is not None and field.contents() == "smollm":
+        tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizers(
+            [Digits(individual_digits=True), ByteLevel(add_prefix_space=False, use_regex=True)]
+        )
+
+
+def _without_dropout(model: Any) -> Any:
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    for name in vars(model.config):
+        if name.endswith(("dropout", "pdrop")) and isinstance(getattr(model.config, name), float):
+            setattr(model.config, name, 0.0)
+    return model.eval()
+
+
+def _pick_device(device: str) -> torch.device:
+    if device != "auto":
+        return torch.device(device)
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def _pick_dtype(dtype: str) -> torch.dtype:
+    number_type = torch.float32 if dtype == "auto" else getattr(torch, dtype, None)
+    if not isinstance(number_type, torch.dtype):
+        raise ValueError(f"dtype must be 'auto' or the name of a torch dtype such as 'float32', got {dtype!r}")
+    return number_type

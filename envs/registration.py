@@ -1,0 +1,202 @@
+"""Every environment id in one table, and the two entry points that Gymnasium calls."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import gymnasium as gym
+
+from textgym.envs.games import GuessNumber
+from textgym.envs.rewards import CountdownVerifier, ExactMatch, IncreasingRun, MathVerifier, PrefixMatch
+from textgym.envs.sources import (
+    ArithmeticSource,
+    CopySource,
+    CountdownSource,
+    GSM8KSource,
+    GuessNumberSource,
+    IncreasingSource,
+    ReverseSource,
+)
+from textgym.envs.task import Reward, Source
+from textgym.envs.text_env import TextEnv
+from textgym.envs.token_env import TokenEnv
+from textgym.envs.tokenizers import make_tokenizer
+from textgym.envs.vector import TextVectorEnv, TokenVectorEnv
+
+LEVELS = ("sequence", "token")
+TOKENS_LAYOUT = "sliding"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One line of the table: where problems come from, what an answer is worth, and the size of its token level."""
+
+    description: str
+    source: Callable[..., Source]
+    reward: Callable[[], Reward]
+    window: int
+    """Observation length of the token level, in tokens."""
+    max_tokens: int
+    """Longest response of the token level, in tokens."""
+    dense_reward: Callable[[], Reward] | None = None
+    """The reward with partial credit that ``dense=True`` uses, where the task has one."""
+    env: Callable[..., TextEnv] = TextEnv
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the source that differ from its defaults."""
+    token_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Further ones of the ``...Tokens-v0`` preset, which keep its vocabulary small."""
+
+
+TASKS: dict[str, Task] = {
+    "TextCopy": Task(
+        "repeat a short text",
+        CopySource, ExactMatch, window=16, max_tokens=8, dense_reward=PrefixMatch,
+        token_settings={"template": "{text}=", "alphabet": "0123456789"},
+    ),
+    "TextReverse": Task(
+        "write a short text backwards",
+        ReverseSource, ExactMatch, window=16, max_tokens=8, dense_reward=PrefixMatch,
+        token_settings={"template": "{text}=", "alphabet": "0123456789"},
+    ),
+    "TextIncreasing": Task(
+        "write increasing numbers between two bounds",
+        IncreasingSource, IncreasingRun, window=32, max_tokens=20, dense_reward=IncreasingRun,
+        token_settings={"template": "{count} {low} {high}="},
+    ),
+    "TextMath": Task(
+        "arithmetic, from one-digit sums (difficulty 1) to word problems (5)",
+        ArithmeticSource, MathVerifier, window=16, max_tokens=8, dense_reward=PrefixMatch,
+        settings={"difficulty": 2},
+        token_settings={"template": "{compact}="},
+    ),
+    "TextCountdown": Task(
+        "reach a target with each given number once",
+        CountdownSource, CountdownVerifier, window=64, max_tokens=32,
+        token_settings={"template": "{numbers} {target}="},
+    ),
+    "TextGSM8K": Task(
+        "grade-school word problems, bundled or from a GSM8K-format file",
+        GSM8KSource, MathVerifier, window=1024, max_tokens=400,
+    ),
+    "TextGuessNumber": Task(
+        "find a number by hints of higher and lower",
+        GuessNumberSource, ExactMatch, window=64, max_tokens=4, env=GuessNumber,
+        token_settings={"template": "{high}?"},
+    ),
+}  # fmt: skip
+
+
+def register_envs() -> None:
+    """Register each task as ``<name>-v0`` and ``<name>Tokens-v0``."""
+    for name, task in TASKS.items():
+        for suffix, kwargs in ("", {}), ("Tokens", {"level": "token", **task.token_settings}):
+            gym.register(
+                id=f"{name}{suffix}-v0",
+                entry_point="textgym.envs.registration:make_env",
+                vector_entry_point="textgym.envs.registration:make_vector_env",
+                kwargs={"task": name, **kwargs},
+            )
+
+
+def make_env(
+    task: str,
+    *,
+    level: str = "sequence",
+    tokenizer: Any = "char",
+    window: int | None = None,
+    max_tokens: int | None = None,
+    layout: str = TOKENS_LAYOUT,
+    dense: bool = False,
+    split: str = "train",
+    render_mode: str | None = None,
+    **settings: Any,
+) -> TextEnv | TokenEnv:
+    """Make one env; what ``gym.make("TextMath-v0", ...)`` calls.
+
+    Args:
+        task: name in ``TASKS``, without the version.
+        level: ``"sequence"`` (one action is a response) or ``"token"``.
+        tokenizer: token level only: ``"char"``, ``"tiny"``, a hub id or a folder, or a tokenizer.
+        window: token level only: observation length in tokens.
+        max_tokens: token level only: longest response in tokens.
+        layout: token level only: ``"sliding"`` or ``"slots"``.
+        dense: pay partial credit; at the token level, token by token.
+        split: ``"train"`` or ``"test"`` problems.
+        render_mode: None or ``"ansi"``.
+        **settings: fields of the task's source, such as ``difficulty``.
+
+    Raises:
+        TypeError: for a setting that the task's source does not have.
+        ValueError: for a value out of range, or ``dense`` where the task has no partial credit.
+    """
+    text_env = _text_env_maker(task, dense, split, render_mode, settings)()
+    if level == "sequence":
+        return text_env
+    return TokenEnv(text_env, **_token_kwargs(task, text_env, level, tokenizer, window, max_tokens, layout, dense))
+
+
+def make_vector_env(
+    task: str,
+    num_envs: int = 1,
+    *,
+    group_size: int = 1,
+    autoreset_mode: str | None = None,
+    level: str = "sequence",
+    tokenizer: Any = "char",
+    window: int | None = None,
+    max_tokens: int | None = None,
+    layout: str = TOKENS_LAYOUT,
+    dense: bool = False,
+    split: str = "train",
+    render_mode: str | None = None,
+    **settings: Any,
+) -> TextVectorEnv | TokenVectorEnv:
+    """Make ``num_envs`` envs that step together; what ``gym.make_vec("TextMath-v0", ...)`` calls.
+
+    ``group_size`` consecutive sub-envs share a problem; ``autoreset_mode`` is ``"SameStep"`` or ``"Disabled"`` (the
+    default with groups). The other arguments are those of ``make_env``.
+    """
+    make = _text_env_maker(task, dense, split, render_mode, settings)
+    groups: dict[str, Any] = {"group_size": group_size, "autoreset_mode": autoreset_mode}
+    if level == "sequence":
+        return TextVectorEnv(make, num_envs, **groups)
+    kwargs = _token_kwargs(task, make(), level, tokenizer, window, max_tokens, layout, dense)
+    return TokenVectorEnv(make, num_envs, **kwargs, **groups)
+
+
+def _text_env_maker(
+    name: str, dense: bool, split: str, render_mode: str | None, settings: Mapping[str, Any]
+) -> Callable[[], TextEnv]:
+    task = TASKS[name]
+    known = [field.name for field in dataclasses.fields(task.source)]  # type: ignore[arg-type]
+    if unknown := sorted(set(settings) - set(known)):
+        raise TypeError(f"{name} has no setting {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+    if dense and task.dense_reward is None:
+        raise ValueError(f"{name} has no partial credit, so dense=True is not available")
+    source = task.source(**{**task.settings, **settings})
+    reward = task.dense_reward() if dense and task.dense_reward else task.reward()
+    return lambda: task.env(source, reward, split=split, render_mode=render_mode)
+
+
+def _token_kwargs(
+    name: str,
+    text_env: TextEnv,
+    level: str,
+    tokenizer: Any,
+    window: int | None,
+    max_tokens: int | None,
+    layout: str,
+    dense: bool,
+) -> dict[str, Any]:
+    if level not in LEVELS:
+        raise ValueError(f"level must be one of {LEVELS}, got {level!r}")
+    return {
+        "tokenizer": make_tokenizer(tokenizer, text_env.charset if tokenizer == "char" else ""),
+        "window": TASKS[name].window if window is None else window,
+        "max_tokens": TASKS[name].max_tokens if max_tokens is None else max_tokens,
+        "layout": layout,
+        "dense": dense,
+    }

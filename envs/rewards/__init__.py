@@ -1,0 +1,9 @@
+"""Rewards, one file each: what a response is worth."""
+
+from textgym.envs.rewards.countdown import CountdownVerifier
+from textgym.envs.rewards.increasing import IncreasingRun
+from textgym.envs.rewards.matching import ExactMatch, PrefixMatch
+from textgym.envs.rewards.math import MathVerifier
+from textgym.envs.rewards.rubric import Rubric
+
+__all__ = ["CountdownVerifier", "ExactMatch", "IncreasingRun", "MathVerifier", "PrefixMatch", "Rubric"]

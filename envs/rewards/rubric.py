@@ -1,0 +1,42 @@
+"""``Rubric``: several rewards as one, weighted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from textgym.envs.task import Problem, Reward, Score, score_batch
+
+
+class Rubric:
+    """The weighted sum of named rewards.
+
+    ``parts`` holds the total of each, before its weight, under its name; ``success`` is that of the first. An item
+    for which any of them failed is NaN with the status of the first that failed. ``range`` follows from the weights.
+
+    Example:
+        >>> from textgym.envs.rewards import ExactMatch, PrefixMatch
+        >>> Rubric({"exact": (ExactMatch(), 1.0), "prefix": (PrefixMatch(), 0.5)}).range
+        (0.0, 1.5)
+    """
+
+    def __init__(self, rewards: Mapping[str, tuple[Reward, float]]) -> None:
+        """Take rewards and their weights, by name; the first decides what a success is."""
+        if not rewards:
+            raise ValueError("a rubric needs at least one reward, got none")
+        self.rewards = dict(rewards)
+        bounds = [sorted((weight * reward.range[0], weight * reward.range[1])) for reward, weight in rewards.values()]
+        self.range = (float(sum(low for low, _ in bounds)), float(sum(high for _, high in bounds)))
+
+    def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
+        """Return the weighted scores; a reward that raises costs only the items on which it raises."""
+        scores = {name: score_batch(reward, problems, responses) for name, (reward, _) in self.rewards.items()}
+        total = np.zeros(len(problems))
+        status = ["ok"] * len(problems)
+        for name, score in scores.items():
+            total += self.rewards[name][1] * score.total
+            status = [old if old != "ok" else new for old, new in zip(status, score.status, strict=True)]
+        total[[state != "ok" for state in status]] = np.nan
+        first = next(iter(scores.values()))
+        return Score(total, first.success, {name: score.total for name, score in scores.items()}, status)

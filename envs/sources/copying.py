@@ -1,0 +1,67 @@
+"""Text to be copied or written backwards: the simplest tasks, whose answer is in the prompt.
+
+- ``CopySource``: the answer is the text.
+- ``ReverseSource``: the answer is the text backwards.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from string import ascii_lowercase
+
+import numpy as np
+
+from textgym.envs.sources._settings import check_template, check_whole, literal_chars
+from textgym.envs.task import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class CopySource:
+    """Random text to be copied, such as "Copy this text: kzqe"."""
+
+    min_length: int = 3
+    max_length: int = 6
+    """The length is uniform from ``min_length`` to ``max_length``, both included."""
+    alphabet: str = ascii_lowercase
+    template: str = "Copy this text: {text}"
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_whole("min_length", self.min_length, 1)
+        check_whole("max_length", self.max_length, self.min_length, why=" (min_length)")
+        alphabet = self.alphabet
+        if (
+            not isinstance(alphabet, str)
+            or len(set(alphabet)) < max(len(alphabet), 1)
+            or alphabet.split() != [alphabet]
+        ):
+            raise ValueError(f"alphabet must be one or more different characters, none of them white, got {alphabet!r}")
+        check_template(self.template, ["text"])
+
+    def draw(self, rng: np.random.Generator) -> Problem:
+        """Return a text of random characters."""
+        length = int(rng.integers(self.min_length, self.max_length + 1))
+        text = "".join([self.alphabet[i] for i in rng.integers(0, len(self.alphabet), length).tolist()])
+        return self._problem(text)
+
+    def solution(self, problem: Problem) -> str | None:
+        """Return the answer."""
+        return problem.answer
+
+    @property
+    def charset(self) -> str:
+        """Every character of the prompts and the answers, sorted."""
+        return "".join(sorted(literal_chars(self.template) | set(self.alphabet)))
+
+    def _problem(self, text: str) -> Problem:
+        return Problem(self.template.format(text=text), answer=text, key=f"copy {text}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReverseSource(CopySource):
+    """Random text to be written backwards, such as "Write this text backwards: kzqe", answer "eqzk"."""
+
+    template: str = "Write this text backwards: {text}"
+
+    def _problem(self, text: str) -> Problem:
+        return Problem(self.template.format(text=text), answer=text[::-1], key=f"reverse {text}")

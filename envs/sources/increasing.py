@@ -1,0 +1,49 @@
+"""Increasing numbers between two bounds: a task with many right answers, where each number can be judged by itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from textgym.envs.sources._settings import check_template, check_whole, literal_chars, number_chars
+from textgym.envs.task import Problem
+
+
+@dataclass(frozen=True, kw_only=True)
+class IncreasingSource:
+    """Two bounds with room for ``count`` whole numbers strictly between them.
+
+    The metadata are the ints ``low``, ``high`` and ``count``. There is no single answer.
+    """
+
+    count: int = 5
+    max_number: int = 99
+    """The largest that ``high`` can be; ``low`` is at least 0."""
+    template: str = "Write {count} increasing whole numbers strictly between {low} and {high}, separated by spaces."
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        check_whole("count", self.count, 2)
+        check_whole("max_number", self.max_number, self.count + 1, why=" (count + 1)")
+        check_template(self.template, ["low", "high"], ["count"])
+
+    def draw(self, rng: np.random.Generator) -> Problem:
+        """Return bounds whose distance is uniform from the least that has a solution."""
+        gap = int(rng.integers(self.count + 1, self.max_number + 1))
+        low = int(rng.integers(0, self.max_number - gap + 1))
+        metadata = {"low": low, "high": low + gap, "count": self.count}
+        return Problem(
+            self.template.format(**metadata), metadata=metadata, key=f"increasing {self.count} {low} {low + gap}"
+        )
+
+    def solution(self, problem: Problem) -> str | None:
+        """Return the ``count`` numbers that follow the lower bound."""
+        low, count = problem.metadata["low"], problem.metadata["count"]
+        return " ".join(str(low + i) for i in range(1, count + 1))
+
+    @property
+    def charset(self) -> str:
+        """Every character of the prompts and the solutions, sorted."""
+        shown_count = str(self.count) if "{count}" in self.template else ""
+        return "".join(sorted(literal_chars(self.template) | number_chars(self.max_number) | set(shown_count) | {" "}))

@@ -1,0 +1,185 @@
+"""What a task is made of, before any environment exists.
+
+- ``Problem``: one question, with what is needed to judge an answer.
+- ``Source``: draws problems, and knows a perfect response to each.
+- ``Reward``: judges a batch of responses and returns a ``Score``.
+- ``draw_problem`` and ``problem_at``: the only two ways an environment gets a problem; both keep the
+  train and the test problems apart.
+- ``score_batch``: calls a reward so that a broken one is reported as broken, never as a wrong answer.
+"""
+
+from __future__ import annotations
+
+import functools
+import warnings
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+SPLITS = ("train", "test")
+_TEST_ONE_IN = 5
+_MAX_REDRAWS = 1_000
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One question.
+
+    ``key`` says which problem this is, however it is worded: two prompts that ask the same thing share a key
+    and therefore a split. It defaults to the prompt.
+    """
+
+    prompt: str
+    answer: str | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    key: str = ""
+
+    @property
+    def split(self) -> str:
+        """``"test"`` for one problem in five, ``"train"`` for the others: a hash of the key alone."""
+        digest = zlib.crc32((self.key or self.prompt).encode("utf-8", "surrogatepass"))
+        return "train" if digest % _TEST_ONE_IN else "test"
+
+
+class Source(Protocol):
+    """Where problems come from: a frozen, hashable dataclass whose fields are its settings."""
+
+    def draw(self, rng: np.random.Generator) -> Problem:
+        """Return one problem, a function of ``rng`` alone."""
+        ...
+
+    def solution(self, problem: Problem) -> str | None:
+        """Return a response that earns the maximum reward, or None where none is known."""
+        ...
+
+
+@runtime_checkable
+class FiniteSource(Source, Protocol):
+    """A source that can be listed, such as a data set."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Problem: ...
+
+
+@dataclass(frozen=True)
+class Score:
+    """What a batch of n responses is worth.
+
+    ``total`` float64 (n,), NaN exactly where ``status`` is not ``"ok"``; ``parts`` named components of the same
+    shape; ``status`` (n,) of ``"ok"``, ``"timeout"`` or ``"error"``; ``success`` bool (n,).
+    """
+
+    total: NDArray[np.float64]
+    success: NDArray[np.bool_]
+    parts: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    status: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Fill in ``status`` and check that no failed item carries a number."""
+        if not self.status:
+            object.__setattr__(self, "status", ("ok",) * len(self.total))
+        failed = [status != "ok" for status in self.status]
+        if any(failed) and not np.isnan(self.total[failed]).all():
+            raise ValueError(f"a score whose status is not 'ok' must be NaN: {self.total} with {list(self.status)}")
+
+
+class Reward(Protocol):
+    """Judges a batch: n problems and n responses to a ``Score`` of n items, each within ``range``."""
+
+    range: tuple[float, float]
+
+    def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
+        """Return the scores; must accept any text at all."""
+        ...
+
+
+def draw_problem(source: Source, rng: np.random.Generator, split: str) -> Problem:
+    """Draw from ``source`` until the problem lies in ``split``.
+
+    Raises:
+        ValueError: if ``split`` is unknown, or if none of 1,000 draws lies in it.
+    """
+    check_split(split)
+    for _ in range(_MAX_REDRAWS):
+        problem = source.draw(rng)
+        if problem.split == split:
+            return problem
+    raise ValueError(f"no {split!r} problem in {_MAX_REDRAWS} draws from {source}: it has too few problems to split")
+
+
+def problem_at(source: Source, index: int, split: str) -> Problem:
+    """Return the ``index``-th distinct problem of a split, in an order that is fixed for each source.
+
+    Raises:
+        IndexError: if the split has fewer problems, with the number it has.
+    """
+    check_split(split)
+    if index < 0:
+        raise IndexError(f"problem index must be >= 0, got {index}")
+    found, stream = _distinct_problems(source, split)
+    while len(found) <= index:
+        try:
+            found.append(next(stream))
+        except StopIteration:
+            message = f"problem {index} does not exist: {source} has {len(found)} distinct {split!r} problems"
+            raise IndexError(message) from None
+    return found[index]
+
+
+def check_split(split: str) -> None:
+    """Raise ValueError unless ``split`` is one of ``SPLITS``."""
+    if split not in SPLITS:
+        raise ValueError(f"split must be one of {SPLITS}, got {split!r}")
+
+
+@functools.lru_cache(maxsize=64)
+def _distinct_problems(source: Source, split: str) -> tuple[list[Problem], Iterator[Problem]]:
+    """Return the problems found so far and the stream that finds more."""
+    return [], _stream(source, split)
+
+
+def _stream(source: Source, split: str) -> Iterator[Problem]:
+    rng = np.random.default_rng(SPLITS.index(split))
+    seen: set[str] = set()
+    if isinstance(source, FiniteSource):
+        candidates: Iterator[Problem] = (source[i] for i in range(len(source)))
+        patience = len(source)
+    else:
+        candidates = (source.draw(rng) for _ in iter(int, 1))
+        patience = _MAX_REDRAWS
+    misses = 0
+    for problem in candidates:
+        key = problem.key or problem.prompt
+        if problem.split == split and key not in seen:
+            seen.add(key)
+            misses = 0
+            yield problem
+        elif (misses := misses + 1) > patience:
+            return
+
+
+def score_batch(reward: Reward, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
+    """Call ``reward`` once on the whole batch.
+
+    If it raises, each item is tried alone, and the items that raise again get NaN and the status ``"error"``, with
+    a ``RuntimeWarning`` that shows the exception: a verifier's bug never looks like a wrong answer.
+    """
+    try:
+        return reward(problems, responses)
+    except Exception as error:
+        if len(problems) == 1:
+            warnings.warn(f"{reward} failed on {responses[0][:80]!r}: {error!r}", RuntimeWarning, stacklevel=2)
+            return Score(np.full(1, np.nan), np.zeros(1, bool), status=("error",))
+    scores = [score_batch(reward, [p], [r]) for p, r in zip(problems, responses, strict=True)]
+    names = {name for score in scores for name in score.parts}
+    return Score(
+        total=np.concatenate([score.total for score in scores]),
+        success=np.concatenate([score.success for score in scores]),
+        parts={name: np.concatenate([s.parts.get(name, np.full(1, np.nan)) for s in scores]) for name in sorted(names)},
+        status=[score.status[0] for score in scores],
+    )

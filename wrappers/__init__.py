@@ -1,0 +1,1 @@
+"""Anything that changes one env into another env, one idea a file."""
