@@ -279,7 +279,7 @@ class Agent(ABC):
         return int(words[0])
 
     def micro_batches(self, rows: Tensor, width: int) -> Iterator[Tensor]:
-        """Split row indices into pieces whose logits fit into memory; neighbours, which share prompts, stay together."""
+        """Split row indices into pieces whose logits fit into memory; neighbours, which share prompts, stay so."""
         size = self.config.micro_batch_size or max(1, _MAX_LOGITS // (self.policy.tokenizer.vocab_size * max(width, 1)))
         yield from rows.split(size)
 
@@ -323,8 +323,7 @@ class Agent(ABC):
         spec = env if isinstance(env, str) else env.spec
         if spec is None:
             raise ValueError(f"{env} was not made by gym.make; give its id or a vector env")
-        sizes = {"num_envs": num_envs, "group_size": group_size, "autoreset_mode": "Disabled"}
-        return gym.make_vec(spec, **sizes)
+        return gym.make_vec(spec, num_envs=num_envs, group_size=group_size, autoreset_mode="Disabled")
 
     def _pick_learning_rate(self) -> float:
         if self.config.learning_rate is not None:

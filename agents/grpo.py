@@ -74,7 +74,9 @@ class GRPOConfig(AgentConfig):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
         if self.group_size < 2:
-            raise ValueError(f"group_size must be >= 2, got {self.group_size}: one answer has nothing to be compared with")
+            raise ValueError(
+                f"group_size must be >= 2, got {self.group_size}: one answer has nothing to be compared with"
+            )
         if not self.temperature > 0:
             raise ValueError(f"temperature must be > 0, got {self.temperature}")
         if self.ratio == "seq" and self.norm != "seq":
@@ -231,7 +233,7 @@ class GRPO(Agent):
                 kl = kl_penalty(logprobs, reference[part_rows, :width], mask, config.kl_kind)
                 loss = loss + config.kl_coef * (weights[part_rows, :width] * kl).sum()
                 metrics["kl_ref"] = masked_mean(kl.detach(), mask)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             share = float(mask.sum()) / tokens
             metrics["entropy"] = masked_mean(entropies, mask)
             _add(totals, "loss", loss.item())

@@ -1,4 +1,4 @@
-"""``CausalLM``: a transformers language model as a policy, loaded from a hub id, a folder, a GGUF file or ``"tiny"``."""
+"""``CausalLM``: a transformers language model as a policy, from a hub id, a folder, a GGUF file or ``"tiny"``."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class CausalLM:
         number_type = _pick_dtype(dtype)
         folder, options = _locate(name)
         with _explained(name):
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=number_type, **_dequantized(options))
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number_type, **_dequantized(options))
         return cls(model.to(where), load_tokenizer(name))
 
     @property
@@ -93,7 +93,11 @@ class CausalLM:
             inputs = torch.cat([prompt_ids, tokens[:, :-1]], 1)
             mask = torch.cat([prompt_mask, torch.ones_like(tokens[:, :-1])], 1)
             out = self.model(
-                input_ids=inputs, attention_mask=mask, position_ids=positions(mask), logits_to_keep=width, use_cache=False
+                input_ids=inputs,
+                attention_mask=mask,
+                position_ids=positions(mask),
+                logits_to_keep=width,
+                use_cache=False,
             )
             return out.logits  # type: ignore[no-any-return]
         shared_mask = (unique >= 0).long()

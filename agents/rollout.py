@@ -234,7 +234,9 @@ class _TokenLevel:
         self.env = env
         self.token_env: TokenVectorEnv = env.unwrapped  # type: ignore[assignment]
         if env is not env.unwrapped:
-            raise ValueError(f"collect plays whole responses, past any wrapper: give it the token env itself, not {env}")
+            raise ValueError(
+                f"collect plays whole responses, past any wrapper: give it the token env itself, not {env}"
+            )
         theirs = self.token_env.tokenizer
         if (theirs.vocab_size, theirs.stop_id) != (policy.tokenizer.vocab_size, policy.tokenizer.stop_id):
             raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -123,16 +124,17 @@ def pad_left(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device
 class _Preallocated(DynamicLayer):
     """A cache layer with room for all tokens to come, where ``DynamicLayer`` copies everything at each step."""
 
-    def __init__(self, prompt: DynamicLayer, which: Tensor, capacity: int) -> None:
+    def __init__(self, prompt: Any, which: Tensor, capacity: int) -> None:
         """Copy a prefilled prompt layer, one row for each entry of ``which``."""
-        super().__init__()
-        assert prompt.keys is not None and prompt.values is not None
+        super().__init__()  # type: ignore[no-untyped-call]
         self._length = prompt.keys.shape[2]
         self._buffers = [_expanded(states, which, capacity) for states in (prompt.keys, prompt.values)]
         self.dtype, self.device, self.is_initialized = prompt.keys.dtype, prompt.keys.device, True
         self._show()
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object) -> tuple[Tensor, Tensor]:
+    def update(
+        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
+    ) -> tuple[Tensor, Tensor]:
         """Append and return everything so far."""
         start = self._length
         self._length += key_states.shape[2]
@@ -157,7 +159,9 @@ def _expanded(states: Tensor, which: Tensor, capacity: int) -> Tensor:
     return buffer
 
 
-def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor, which: Tensor, new_tokens: int) -> tuple[Tensor, DynamicCache]:
+def _prefill(
+    policy: CausalLM, ids: Tensor, mask: Tensor, which: Tensor, new_tokens: int
+) -> tuple[Tensor, DynamicCache]:
     """Run the unique prompts; return the next-token logits and the cache, one row for each entry of ``which``."""
     cache = DynamicCache(config=policy.model.config)
     out = policy.model(

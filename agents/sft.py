@@ -51,7 +51,7 @@ class SFT(Agent):
             width = part.tokens.shape[1]
             logprobs, _ = self.policy.logprobs(part.prompt_ids, part.prompt_mask, part.tokens)
             part_loss = -torch.where(part.action_mask, weights[rows, :width] * logprobs, 0.0).sum()
-            part_loss.backward()  # type: ignore[no-untyped-call]
+            part_loss.backward()
             loss += part_loss.item()
             right += masked_mean(logprobs.exp(), part.action_mask).item() * len(rows) / len(weights)
         return {"train/loss": loss, "train/token_probability": right, "train/grad_norm": self.step_optimizer()}

@@ -46,7 +46,9 @@ class Problem:
 
 
 class Source(Protocol):
-    """Where problems come from: a frozen, hashable dataclass whose fields are its settings."""
+    """Where problems come from: a frozen dataclass whose fields are its settings."""
+
+    def __hash__(self) -> int: ...
 
     def draw(self, rng: np.random.Generator) -> Problem:
         """Return one problem, a function of ``rng`` alone."""

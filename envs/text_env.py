@@ -8,7 +8,6 @@ from enum import Enum
 from typing import Any
 
 import gymnasium as gym
-import numpy as np
 from gymnasium.error import ResetNeeded
 
 from textgym.envs.spaces import UnicodeText
@@ -59,9 +58,7 @@ class TextEnv(gym.Env[str, str]):
 
     metadata = {"render_modes": ["ansi"]}
 
-    def __init__(
-        self, source: Source, reward: Reward, *, split: str = "train", render_mode: str | None = None
-    ) -> None:
+    def __init__(self, source: Source, reward: Reward, *, split: str = "train", render_mode: str | None = None) -> None:
         """Put a source and a reward together; problems come from ``split`` unless ``reset`` says otherwise."""
         check_split(split)
         if render_mode not in (None, "ansi"):
@@ -105,7 +102,7 @@ class TextEnv(gym.Env[str, str]):
         """Return a perfect response to the current state, or None where none is known."""
         return self.source.solution(self._current())
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return the chat so far as text (mode ``"ansi"``)."""
         if self.render_mode is None:
             return None
@@ -188,7 +185,7 @@ def step_together(envs: Sequence[TextEnv], actions: Sequence[str]) -> list[StepR
 
 
 def _last_info(score: Score, i: int, response: str, reason: StopReason) -> dict[str, Any]:
-    info = {
+    info: dict[str, Any] = {
         "is_success": bool(score.success[i]),
         "stop_reason": reason.value,
         "response": response,
@@ -197,5 +194,3 @@ def _last_info(score: Score, i: int, response: str, reason: StopReason) -> dict[
     for name, values in score.parts.items():
         info[f"reward/{name}"] = float(values[i])
     return info
-
-

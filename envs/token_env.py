@@ -126,7 +126,7 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
         text = self.text_env.solution()
         return None if text is None else [*self.tokenizer.encode_response(text), self.tokenizer.stop_id]
 
-    def render(self) -> str | None:  # type: ignore[override]
+    def render(self) -> str | None:
         """Return the chat so far as text (mode ``"ansi"``), with the response under way."""
         chat = self.text_env.render()
         if chat is None or not self._response or self._over:

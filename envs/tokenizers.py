@@ -4,7 +4,8 @@
 - ``ChatTokenizer``: a Hugging Face tokenizer, with its chat template where it has one.
 
 Both have ``vocab_size`` (number of actions), ``num_ids`` (number of ids an observation can hold), ``pad_id``,
-``stop_id``, ``action_mask`` (int8, (vocab_size,)), ``encode_prompt``, ``encode_response``, ``encode_reply`` and ``decode``.
+``stop_id``, ``action_mask`` (int8, (vocab_size,)), ``encode_prompt``, ``encode_response``, ``encode_reply`` and
+``decode``.
 """
 
 from __future__ import annotations

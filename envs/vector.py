@@ -29,8 +29,8 @@ class _Episodes(VectorEnv[Any, Any, Any]):
     **Autoreset.** ``SAME_STEP`` (default) or ``DISABLED`` (default with groups, which must begin together): then ended
     sub-envs ignore their actions, with reward 0, until ``reset(options={"reset_mask": mask})``.
 
-    **Seeding.** As in Gymnasium's ``SyncVectorEnv``: sub-env i gets ``seed + i``, with groups group g gets ``seed + g``.
-    ``options={"problem": [...]}`` names one problem for each group.
+    **Seeding.** Sub-env i gets ``seed + i``, as in Gymnasium's ``SyncVectorEnv``; with groups, group g gets
+    ``seed + g``. ``options={"problem": [...]}`` names one problem for each group.
     """
 
     def __init__(
@@ -149,9 +149,7 @@ class TextVectorEnv(_Episodes):
             self._observations[row] = prompt
         return tuple(self._observations), _columns(self.num_envs, rows, infos)
 
-    def step(
-        self, actions: Sequence[str]
-    ) -> tuple[tuple[str, ...], FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+    def step(self, actions: Sequence[str]) -> tuple[tuple[str, ...], FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Give each sub-env its response."""
         if isinstance(actions, str) or len(actions) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} responses, one for each sub-env, got {actions!r:.80}")
@@ -301,7 +299,8 @@ class TokenVectorEnv(_Episodes):
         if tokens.size and (tokens.min() < 0 or tokens.max() >= self.tokenizer.vocab_size):
             bad = tokens[(tokens < 0) | (tokens >= self.tokenizer.vocab_size)][0]
             raise InvalidAction(f"a token must be in 0..{self.tokenizer.vocab_size - 1}, got {bad}")
-        return tokens.astype(np.int64, copy=False)
+        checked: TokenArray = tokens.astype(np.int64, copy=False)
+        return checked
 
     def _check_whole(self, tokens: TokenArray, mask: BoolArray, lengths: Any, rows: Any) -> None:
         if mask.ndim != 2 or len(mask) != self.num_envs or not 1 <= mask.shape[1] <= self.max_tokens:
@@ -339,7 +338,7 @@ class TokenVectorEnv(_Episodes):
         if len(rows) == 0:
             return
         problems = [self.envs[row].problem for row in rows]
-        totals = score_batch(self.envs[0].reward, problems, self._texts(rows)).total  # type: ignore[arg-type]
+        totals = score_batch(self.envs[0].reward, problems, self._texts(rows)).total
         rewards[rows] = totals - self._paid[rows]
         self._paid[rows] = totals
 
