@@ -154,7 +154,7 @@ class Agent(ABC):
         callbacks.init_callback(self)  # type: ignore[arg-type]
         callbacks.on_training_start(locals(), globals())
         bar = tqdm(total=total_episodes, unit="episode", disable=not progress_bar, dynamic_ncols=True)
-        with _deferred_interrupt() as interrupted, bar:
+        with _deferred_interrupt() as interrupted, bar, self._open_logger():
             while self.num_timesteps < target and not interrupted.is_set():
                 began = time.perf_counter()
                 callbacks.on_rollout_start()
@@ -249,9 +249,9 @@ class Agent(ABC):
 
     @property
     def logger(self) -> Logger:
-        """stable-baselines3's logger, as ``set_logger`` gave it or made from ``logdir`` and ``verbose``."""
+        """stable-baselines3's logger, as ``set_logger`` gave it or as ``learn`` made it for its time."""
         if self._logger is None:
-            self._logger = _make_logger(self.logdir, self.verbose, self.num_updates)
+            raise AttributeError("there is a logger during learn, or after set_logger")
         return self._logger
 
     def set_logger(self, logger: Logger) -> None:
@@ -337,6 +337,19 @@ class Agent(ABC):
         )
         lengths = samples.token_mask.sum(1).tolist()
         return [ids[:length] for ids, length in zip(samples.tokens.tolist(), lengths, strict=True)]
+
+    @contextlib.contextmanager
+    def _open_logger(self) -> Iterator[None]:
+        """Make a logger from ``logdir`` and ``verbose`` while learning, unless ``set_logger`` gave one."""
+        if self._logger is not None:
+            yield
+            return
+        self._logger = _make_logger(self.logdir, self.verbose, self.num_updates)
+        try:
+            yield
+        finally:
+            self._logger.close()
+            self._logger = None
 
     def _log(self, metrics: dict[str, float]) -> None:
         for name, value in metrics.items():

@@ -94,7 +94,10 @@ PRESETS: dict[str, dict[str, Any]] = {
         "advantage": "zscore", "norm": "token", "clip_range_high": 0.28, "resample": 3, "overlong": "mask_and_penalty"
     },
     "gspo": {"advantage": "zscore", "norm": "seq", "ratio": "seq", "clip_range": 3e-4, "clip_range_high": 4e-4},
-    "rloo": {"advantage": "rloo", "norm": "seqsum", "ratio": "none", "kl_coef": 0.03, "kl_in_reward": True},
+    "rloo": {
+        "advantage": "rloo", "norm": "seqsum", "ratio": "none", "kl_coef": 0.03, "kl_in_reward": True,
+        "drop_zero_variance": False,
+    },
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.utils import logging
 
 from textgym.agents.losses import entropy_from_logits, token_logprobs
 from textgym.envs.tokenizers import ChatTokenizer
@@ -47,8 +48,12 @@ class CausalLM:
         where = _pick_device(device)
         number_type = _pick_dtype(dtype)
         folder, options = _locate(name)
-        with _explained(name):
+        with _explained(name), _no_progress_bar():
             model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number_type, **_dequantized(options))
+        for parameter in model.parameters():
+            # Weights mapped from a file lie at odd addresses, where matrix products round differently: a resumed run
+            # would drift from the one it continues.
+            parameter.data = parameter.data.clone()
         return cls(model.to(where), load_tokenizer(name))
 
     @property
@@ -62,8 +67,9 @@ class CausalLM:
 
     def save(self, folder: str | Path) -> None:
         """Write model and tokenizer so that ``transformers`` itself can load them."""
-        self.model.save_pretrained(folder)
-        self.tokenizer.hf.save_pretrained(folder)
+        with _no_progress_bar():
+            self.model.save_pretrained(folder)
+            self.tokenizer.hf.save_pretrained(folder)
 
     def logprobs(
         self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor, *, temperature: float = 1.0
@@ -169,6 +175,18 @@ def _dequantized(options: dict[str, Any]) -> dict[str, Any]:
     from transformers import GgufConfig
 
     return {**options, "quantization_config": GgufConfig(dequantize=True)}  # else save_pretrained raises
+
+
+@contextlib.contextmanager
+def _no_progress_bar() -> Iterator[None]:
+    """Silence the bars that transformers draws over ours for a file that takes milliseconds."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 @contextlib.contextmanager

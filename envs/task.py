@@ -11,9 +11,10 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
@@ -82,12 +83,11 @@ class Score:
     status: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Fill in ``status`` and check that no failed item carries a number."""
+        """Fill in ``status`` and check that the failed items, and no others, are NaN."""
         if not self.status:
             object.__setattr__(self, "status", ("ok",) * len(self.total))
-        failed = [status != "ok" for status in self.status]
-        if any(failed) and not np.isnan(self.total[failed]).all():
-            raise ValueError(f"a score whose status is not 'ok' must be NaN: {self.total} with {list(self.status)}")
+        if [status != "ok" for status in self.status] != np.isnan(self.total).tolist():
+            raise ValueError(f"a score is NaN iff its status is not 'ok', got {self.total} with {list(self.status)}")
 
 
 class Reward(Protocol):
@@ -141,19 +141,19 @@ def check_split(split: str) -> None:
 
 @functools.lru_cache(maxsize=64)
 def _distinct_problems(source: Source, split: str) -> tuple[list[Problem], Iterator[Problem]]:
-    """Return the problems found so far and the stream that finds more."""
-    return [], _stream(source, split)
+    """Return the problems found so far and the stream that finds more.
 
-
-def _stream(source: Source, split: str) -> Iterator[Problem]:
-    rng = np.random.default_rng(SPLITS.index(split))
-    seen: set[str] = set()
+    A data set is opened here and not in the stream: an exception in a stream would end it, and look like its end.
+    """
     if isinstance(source, FiniteSource):
-        candidates: Iterator[Problem] = (source[i] for i in range(len(source)))
-        patience = len(source)
-    else:
-        candidates = (source.draw(rng) for _ in iter(int, 1))
-        patience = _MAX_REDRAWS
+        return [], _distinct([source[i] for i in range(len(source))], split, patience=len(source))
+    rng = np.random.default_rng(SPLITS.index(split))
+    return [], _distinct((source.draw(rng) for _ in itertools.count()), split, patience=_MAX_REDRAWS)
+
+
+def _distinct(candidates: Iterable[Problem], split: str, patience: int) -> Iterator[Problem]:
+    """Yield the new problems of a split, until ``patience`` candidates in a row were none."""
+    seen: set[str] = set()
     misses = 0
     for problem in candidates:
         key = problem.key or problem.prompt
@@ -172,7 +172,10 @@ def score_batch(reward: Reward, problems: Sequence[Problem], responses: Sequence
     a ``RuntimeWarning`` that shows the exception: a verifier's bug never looks like a wrong answer.
     """
     try:
-        return reward(problems, responses)
+        score = reward(problems, responses)
+        if len(score.total) != len(problems):
+            raise ValueError(f"{len(problems)} responses got {len(score.total)} scores")
+        return score
     except Exception as error:
         if len(problems) == 1:
             warnings.warn(f"{reward} failed on {responses[0][:80]!r}: {error!r}", RuntimeWarning, stacklevel=2)

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import Any
 
 import gymnasium as gym
+import numpy as np
 from gymnasium.error import ResetNeeded
 
 from textgym.envs.spaces import UnicodeText
@@ -56,7 +57,7 @@ class TextEnv(gym.Env[str, str]):
     distinct problems of the split), ``split`` (``"train"`` or ``"test"``) and ``difficulty``, for this episode only.
     """
 
-    metadata = {"render_modes": ["ansi"]}
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}
 
     def __init__(self, source: Source, reward: Reward, *, split: str = "train", render_mode: str | None = None) -> None:
         """Put a source and a reward together; problems come from ``split`` unless ``reset`` says otherwise."""
@@ -115,7 +116,7 @@ class TextEnv(gym.Env[str, str]):
         self.problem = problem
         self.messages = [{"role": "user", "content": problem.prompt}]
         self._over = False
-        return problem.prompt, {"messages": list(self.messages)}
+        return problem.prompt, {"messages": self._chat()}
 
     def reply(self, response: str) -> str | StopReason:
         """Return the env's next message, or the reason why ``response`` was the last one."""
@@ -139,15 +140,20 @@ class TextEnv(gym.Env[str, str]):
             raise ValueError(f"unknown reset options {sorted(options)}; known: problem, split, difficulty")
         if index is None:
             return draw_problem(source, self.np_random, split)
+        if isinstance(index, bool) or not isinstance(index, (int, np.integer)):
+            raise TypeError(f"the reset option 'problem' must be a whole number, got {index!r}")
         return problem_at(source, int(index), split)
 
-    def receive(self, action: str) -> str | StopReason:
-        """Check and record a response, and return what ``reply`` says to it."""
+    def check(self, action: str) -> None:
+        """Raise what ``step`` raises, before anything has changed."""
         if not isinstance(action, str):
             raise TypeError(f"the action of a text env is a str, got {type(action).__name__}: {action!r:.80}")
         if len(action) > MAX_CHARS:
             raise ValueError(f"a response may have at most {MAX_CHARS} characters, got {len(action)}")
         self._current()
+
+    def receive(self, action: str) -> str | StopReason:
+        """Record a response and return what ``reply`` says to it."""
         self.messages.append({"role": "assistant", "content": action})
         reply = self.reply(action)
         if isinstance(reply, StopReason):
@@ -155,6 +161,10 @@ class TextEnv(gym.Env[str, str]):
         else:
             self.messages.append({"role": "user", "content": reply})
         return reply
+
+    def _chat(self) -> list[dict[str, str]]:
+        """Return a copy of the chat so far, for ``info``."""
+        return [dict(message) for message in self.messages]
 
     def _current(self) -> Problem:
         if self._over or self.problem is None:
@@ -164,6 +174,8 @@ class TextEnv(gym.Env[str, str]):
 
 def step_together(envs: Sequence[TextEnv], actions: Sequence[str]) -> list[StepResult]:
     """Step several envs that share one reward, and call it once for all episodes that end."""
+    for env, action in zip(envs, actions, strict=True):
+        env.check(action)
     replies = [env.receive(action) for env, action in zip(envs, actions, strict=True)]
     ended = [i for i, reply in enumerate(replies) if isinstance(reply, StopReason)]
     score = None
@@ -173,7 +185,7 @@ def step_together(envs: Sequence[TextEnv], actions: Sequence[str]) -> list[StepR
     results: list[StepResult] = []
     position = 0
     for env, action, reply in zip(envs, actions, replies, strict=True):
-        info: dict[str, Any] = {"messages": list(env.messages)}
+        info: dict[str, Any] = {"messages": env._chat()}
         if isinstance(reply, StopReason):
             assert score is not None
             info |= _last_info(score, position, action, reply)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -35,7 +36,7 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
     are all of them for a character vocabulary.
 
     **Reward.** That of the text, with the last token. With ``dense`` the score of the response so far minus the score
-    before this token: the same total.
+    before this token: the same total. A response so far that cannot be judged counts as the one before it.
 
     **Termination.** As the text env: the stop token and ``max_tokens`` are part of the task. Never truncated from
     inside.
@@ -44,7 +45,7 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
     text env says ``answer``), and ``action_mask`` always.
     """
 
-    metadata = {"render_modes": ["ansi"]}
+    metadata = {"render_modes": ["ansi"], "render_fps": 4}
 
     def __init__(
         self,
@@ -98,7 +99,7 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
         """
         if self._over:
             raise ResetNeeded("call reset before step: there is no episode, or it has ended")
-        if not isinstance(action, (int, np.integer, np.ndarray)) or not self.action_space.contains(np.int64(action)):
+        if not self.action_space.contains(action):
             raise InvalidAction(f"a token must be an integer in 0..{self.tokenizer.vocab_size - 1}, got {action!r}")
         token = int(action)
         self._response.append(token)
@@ -115,7 +116,8 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
         else:
             self._context += self._response + self.tokenizer.encode_reply(message, stopped=stopped)
             self._response = []
-        return self._observation(), reward - self._paid, terminated, truncated, text_info | info
+        paid, self._paid = self._paid, 0.0
+        return self._observation(), reward - paid, terminated, truncated, text_info | info
 
     def action_masks(self) -> NDArray[np.int8]:
         """Return 1 for each token that may come next, int8 (vocab_size,)."""
@@ -139,6 +141,8 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
         problem = self.text_env.problem
         assert problem is not None
         total = float(score_batch(self.text_env.reward, [problem], [self.tokenizer.decode(self._response)]).total[0])
+        if math.isnan(total):  # this prefix could not be judged; the next token settles up
+            return 0.0
         increment, self._paid = total - self._paid, total
         return increment
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
-from gymnasium.error import InvalidAction
+from gymnasium.error import InvalidAction, ResetNeeded
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from textgym.envs.task import Problem, score_batch
-from textgym.envs.text_env import StepResult, TextEnv, step_together
+from textgym.envs.text_env import TextEnv, step_together
 from textgym.envs.token_env import TokenArray, check_layout, set_stop_reason, token_space, write_left, write_right
 from textgym.envs.tokenizers import Tokenizer
 
@@ -22,16 +22,7 @@ FloatArray = NDArray[np.float64]
 
 
 class _Episodes(VectorEnv[Any, Any, Any]):
-    """What both vector envs share: n text envs, their seeds, their groups and their ends.
-
-    **Groups.** ``group_size`` consecutive sub-envs share a problem: the first of them draws, the others copy.
-
-    **Autoreset.** ``SAME_STEP`` (default) or ``DISABLED`` (default with groups, which must begin together): then ended
-    sub-envs ignore their actions, with reward 0, until ``reset(options={"reset_mask": mask})``.
-
-    **Seeding.** Sub-env i gets ``seed + i``, as in Gymnasium's ``SyncVectorEnv``; with groups, group g gets
-    ``seed + g``. ``options={"problem": [...]}`` names one problem for each group.
-    """
+    """What both vector envs share: n text envs, their seeds, their groups and their ends. See ``TextVectorEnv``."""
 
     def __init__(
         self,
@@ -72,33 +63,31 @@ class _Episodes(VectorEnv[Any, Any, Any]):
 
     def _begin(
         self, seed: int | Sequence[int | None] | None, options: Mapping[str, Any] | None
-    ) -> tuple[list[int], list[str], list[dict[str, Any]]]:
-        """Start episodes where the reset mask says so; return the rows, their prompts and infos."""
+    ) -> tuple[dict[int, str], dict[int, dict[str, Any]]]:
+        """Start episodes where the reset mask says so; return the prompts and the infos of these rows."""
         options = dict(options or {})
         rows = self._masked_rows(options.pop("reset_mask", None))
         groups = self.num_envs // self.group_size
         seeds = seed if isinstance(seed, Sequence) else [None if seed is None else seed + g for g in range(groups)]
         indices = options.pop("problem", None)
-        indices = [indices] * groups if indices is None or isinstance(indices, int) else list(indices)
+        indices = list(indices) if isinstance(indices, (Sequence, np.ndarray)) else [indices] * groups
         for name, values in ("seed", seeds), ("problem", indices):
             if len(values) != groups:
                 raise ValueError(f"expected {groups} values for {name!r}, one for each group, got {len(values)}")
         problems: dict[int, Problem] = {}
-        prompts, infos = [], []
+        prompts, infos = {}, {}
         for row in rows:
             group, position = divmod(row, self.group_size)
             env = self.envs[row]
             if position == 0:
                 chosen = options if indices[group] is None else {**options, "problem": indices[group]}
-                prompt, info = env.reset(seed=seeds[group], options=chosen)
+                prompts[row], infos[row] = env.reset(seed=seeds[group], options=chosen)
                 assert env.problem is not None
                 problems[group] = env.problem
             else:
-                prompt, info = env.begin(problems[group])
-            prompts.append(prompt)
-            infos.append(info)
+                prompts[row], infos[row] = env.begin(problems[group])
         self._over[rows] = False
-        return rows, prompts, infos
+        return prompts, infos
 
     def _masked_rows(self, mask: Any) -> list[int]:
         if mask is None:
@@ -110,18 +99,50 @@ class _Episodes(VectorEnv[Any, Any, Any]):
             raise ValueError("reset_mask must name at least one sub-env, and whole groups only")
         return [int(row) for row in np.flatnonzero(mask)]
 
-    def _restart(self, rows: Sequence[int]) -> tuple[list[str], list[dict[str, Any]]]:
-        """Begin the next episode of ended rows, each from its own stream of problems (SAME_STEP)."""
-        started = [self.envs[row].reset() for row in rows]
-        self._over[rows] = False
-        return [prompt for prompt, _ in started], [info for _, info in started]
+    def _running(self) -> NDArray[np.int64]:
+        """Return the rows whose episode goes on."""
+        rows = np.flatnonzero(~self._over)
+        if not len(rows) and all(env.problem is None for env in self.envs):
+            raise ResetNeeded("call reset before step: no episode has begun")
+        return rows
+
+    def _restart(
+        self, infos: dict[int, dict[str, Any]], final_obs: Mapping[int, Any], final_infos: Mapping[int, dict[str, Any]]
+    ) -> tuple[dict[int, str], dict[str, Any]]:
+        """Begin the next episode of ended rows (SAME_STEP); return their prompts and the info of the step.
+
+        Args:
+            infos: what the step told, by row.
+            final_obs: the last observation of each row that ended.
+            final_infos: the last info of each row that ended.
+        """
+        prompts = {}
+        for row in final_obs:
+            prompts[row], infos[row] = self.envs[row].reset()
+        self._over[list(prompts)] = False
+        present = np.zeros(self.num_envs, bool)
+        present[list(prompts)] = True
+        observations = np.full(self.num_envs, None, object)
+        for row, observation in final_obs.items():
+            observations[row] = observation
+        columns = _columns(self.num_envs, infos)
+        columns |= {"final_obs": observations, "_final_obs": present}
+        columns |= {"final_info": _columns(self.num_envs, final_infos), "_final_info": present.copy()}
+        return prompts, columns
 
 
 class TextVectorEnv(_Episodes):
     """n ``TextEnv`` of one task: a tuple of texts in, a tuple of texts out.
 
-    Steps like a loop over single envs, but calls the reward once for all the episodes that end. See ``_Episodes``
-    below for groups, autoreset and seeds.
+    Steps like a loop over single envs, but calls the reward once for all the episodes that end.
+
+    **Groups.** ``group_size`` consecutive sub-envs share a problem: the first of them draws, the others copy.
+
+    **Autoreset.** ``SAME_STEP`` (default) or ``DISABLED`` (default with groups, which must begin together): then ended
+    sub-envs ignore their actions, with reward 0, until ``reset(options={"reset_mask": mask})``.
+
+    **Seeding.** Sub-env i gets ``seed + i``, as in Gymnasium's ``SyncVectorEnv``; with groups, group g gets
+    ``seed + g``. ``options={"problem": [...]}`` names one problem for each group.
     """
 
     def __init__(
@@ -144,41 +165,34 @@ class TextVectorEnv(_Episodes):
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[tuple[str, ...], dict[str, Any]]:
         """Start episodes; ``options`` as in ``TextEnv.reset``, and ``reset_mask``, bool (num_envs,)."""
-        rows, prompts, infos = self._begin(seed, options)
-        for row, prompt in zip(rows, prompts, strict=True):
+        prompts, infos = self._begin(seed, options)
+        for row, prompt in prompts.items():
             self._observations[row] = prompt
-        return tuple(self._observations), _columns(self.num_envs, rows, infos)
+        return tuple(self._observations), _columns(self.num_envs, infos)
 
     def step(self, actions: Sequence[str]) -> tuple[tuple[str, ...], FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Give each sub-env its response."""
         if isinstance(actions, str) or len(actions) != self.num_envs:
             raise ValueError(f"expected {self.num_envs} responses, one for each sub-env, got {actions!r:.80}")
-        rows = [int(row) for row in np.flatnonzero(~self._over)]
+        rows = self._running().tolist()
         results = step_together([self.envs[row] for row in rows], [actions[row] for row in rows])
         rewards = np.zeros(self.num_envs)
         terminations = self._over.copy()
         truncations = np.zeros(self.num_envs, bool)
-        for row, (observation, reward, terminated, truncated, _) in zip(rows, results, strict=True):
+        infos = {}
+        for row, (observation, reward, terminated, truncated, info) in zip(rows, results, strict=True):
             self._observations[row] = observation
             rewards[row], terminations[row], truncations[row] = reward, terminated, truncated
+            infos[row] = info
         ended = [row for row in rows if terminations[row] or truncations[row]]
         self._over[ended] = True
-        infos = [result[4] for result in results]
         if self.autoreset_mode == AutoresetMode.DISABLED or not ended:
-            return (
-                tuple(self._observations),
-                rewards,
-                terminations,
-                truncations,
-                _columns(self.num_envs, rows, infos),
-            )
-        final = [(self._observations[row], info) for row, info in zip(rows, infos, strict=True) if row in set(ended)]
-        prompts, new_infos = self._restart(ended)
-        for row, prompt in zip(ended, prompts, strict=True):
-            self._observations[row] = prompt
-        shown = dict(zip(rows, infos, strict=True)) | dict(zip(ended, new_infos, strict=True))
-        columns = _final_columns(self.num_envs, ended, [f[0] for f in final], [f[1] for f in final])
-        columns |= _columns(self.num_envs, list(shown), list(shown.values()))
+            columns = _columns(self.num_envs, infos)
+        else:
+            final_obs = {row: self._observations[row] for row in ended}
+            prompts, columns = self._restart(infos, final_obs, {row: infos[row] for row in ended})
+            for row, prompt in prompts.items():
+                self._observations[row] = prompt
         return tuple(self._observations), rewards, terminations, truncations, columns
 
 
@@ -186,7 +200,7 @@ class TokenVectorEnv(_Episodes):
     """n ``TokenEnv`` of one task as arrays: one step is a few array operations, whatever n is.
 
     Text is made and judged only when a response ends (with ``dense``, at each step). See ``TokenEnv`` for spaces,
-    layouts and rewards, and ``_Episodes`` for groups, autoreset and seeds.
+    layouts and rewards, and ``TextVectorEnv`` for groups, autoreset and seeds.
     """
 
     def __init__(
@@ -219,27 +233,22 @@ class TokenVectorEnv(_Episodes):
         self._response = np.zeros((num_envs, max_tokens), np.int64)
         self._length = np.zeros(num_envs, np.int64)
         self._paid = np.zeros(num_envs)
-        self._rows = np.arange(num_envs)
         self._masks = np.broadcast_to(tokenizer.action_mask, (num_envs, tokenizer.vocab_size))
-        self._all = np.ones(num_envs, bool)
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None
     ) -> tuple[TokenArray, dict[str, Any]]:
         """Start episodes; ``options`` as in ``TextEnv.reset``, and ``reset_mask``, bool (num_envs,)."""
-        rows, prompts, infos = self._begin(seed, options)
-        self._write_prompts(rows, prompts)
-        return self._window.copy(), _columns(self.num_envs, rows, infos) | self._mask_columns(rows)
+        prompts, infos = self._begin(seed, options)
+        self._write_prompts(prompts)
+        return self._window.copy(), _columns(self.num_envs, infos) | self._mask_columns(list(prompts))
 
     def step(self, actions: Any) -> tuple[TokenArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Add one token to each response; ``actions`` integers (num_envs,)."""
         tokens = self._check(actions, (self.num_envs,))
         over_before = self._over.copy()
-        if over_before.any():
-            rows = np.flatnonzero(~over_before)
-            tokens = tokens[rows]
-        else:
-            rows = self._rows
+        rows = self._running()
+        tokens = tokens[rows]
         self._append(rows, tokens)
         rewards = np.zeros(self.num_envs)
         stopped = tokens == self.tokenizer.stop_id
@@ -265,22 +274,19 @@ class TokenVectorEnv(_Episodes):
             Observations, rewards float64 (num_envs, t) for each token, terminations, truncations and infos as after
             the last of those steps.
         """
-        mask = np.asarray(mask, bool)
+        tokens, mask = np.asarray(tokens), np.asarray(mask)
+        rows = self._running()
+        self._check_whole(tokens, mask, rows)
         tokens = self._check(np.where(mask, tokens, self.tokenizer.stop_id), mask.shape)
-        rows = np.flatnonzero(~self._over)
         lengths = mask.sum(1)
-        self._check_whole(tokens, mask, lengths, rows)
         over_before = self._over.copy()
         increments = np.zeros(tokens.shape)
+        self._response[rows, : tokens.shape[1]] = tokens[rows]
         if self.dense:
             for length in range(1, tokens.shape[1]):
                 running = rows[lengths[rows] > length]
-                self._response[:, :length] = tokens[:, :length]
                 self._length[running] = length
-                step_rewards = np.zeros(self.num_envs)
-                self._pay_increments(running, step_rewards)
-                increments[:, length - 1] = step_rewards
-        self._response[rows, : tokens.shape[1]] = tokens[rows]
+                self._pay_increments(running, increments[:, length - 1])
         self._length[rows] = lengths[rows]
         stopped = tokens[rows, lengths[rows] - 1] == self.tokenizer.stop_id
         self._write_windows(rows)
@@ -302,9 +308,14 @@ class TokenVectorEnv(_Episodes):
         checked: TokenArray = tokens.astype(np.int64, copy=False)
         return checked
 
-    def _check_whole(self, tokens: TokenArray, mask: BoolArray, lengths: Any, rows: Any) -> None:
-        if mask.ndim != 2 or len(mask) != self.num_envs or not 1 <= mask.shape[1] <= self.max_tokens:
-            raise ValueError(f"mask must be (num_envs, 1..max_tokens), got {mask.shape}")
+    def _check_whole(self, tokens: TokenArray, mask: BoolArray, rows: Any) -> None:
+        if mask.dtype != np.bool_ or mask.ndim != 2 or len(mask) != self.num_envs:
+            raise ValueError(f"mask must be a bool array of shape ({self.num_envs}, t), got {mask.dtype} {mask.shape}")
+        if not 1 <= mask.shape[1] <= self.max_tokens:
+            raise ValueError(f"a response has 1 to {self.max_tokens} tokens, got a mask of {mask.shape[1]} columns")
+        if tokens.shape != mask.shape:
+            raise ValueError(f"tokens and mask must have one shape, got {tokens.shape} and {mask.shape}")
+        lengths = mask.sum(1)
         if self._length[rows].any():
             raise ValueError("step_tokens plays whole responses, but some have begun: finish them with step")
         if (mask != (np.arange(mask.shape[1]) < lengths[:, None]))[rows].any() or (lengths[rows] == 0).any():
@@ -322,7 +333,7 @@ class TokenVectorEnv(_Episodes):
         self._length[rows] = lengths + 1
         if self.layout == "slots":
             self._window[rows, self.window - self.max_tokens + lengths] = tokens
-        elif len(rows) == self.num_envs:
+        elif len(rows) == self.num_envs:  # no copy of the rows: three times as fast
             self._window[:, :-1] = self._window[:, 1:]
             self._window[:, -1] = tokens
         else:
@@ -339,6 +350,7 @@ class TokenVectorEnv(_Episodes):
             return
         problems = [self.envs[row].problem for row in rows]
         totals = score_batch(self.envs[0].reward, problems, self._texts(rows)).total
+        totals = np.where(np.isnan(totals), self._paid[rows], totals)  # not judged yet: the next token settles up
         rewards[rows] = totals - self._paid[rows]
         self._paid[rows] = totals
 
@@ -351,11 +363,13 @@ class TokenVectorEnv(_Episodes):
         terminations = over_before
         truncations = np.zeros(self.num_envs, bool)
         over_rows: list[int] = []
+        infos: dict[int, dict[str, Any]] = {}
         for row, stop, (message, reward, terminated, truncated, info) in zip(
             indices, stopped.tolist(), results, strict=True
         ):
             rewards[row] = reward - self._paid[row]
             terminations[row], truncations[row] = terminated, truncated
+            infos[row] = info
             if terminated or truncated:
                 over_rows.append(row)
                 set_stop_reason(info, stop)
@@ -364,30 +378,23 @@ class TokenVectorEnv(_Episodes):
                 self.contexts[row] += response + self.tokenizer.encode_reply(message, stopped=stop)
                 self._length[row] = 0
                 self._write_windows([row])
+        self._paid[rows] = 0.0
         self._over[over_rows] = True
-        infos = [result[4] for result in results]
         if self.autoreset_mode == AutoresetMode.DISABLED or not over_rows:
-            columns = _columns(self.num_envs, indices, infos) | self._mask_columns(played)
-            return self._window.copy(), rewards, terminations, truncations, columns
-        columns = self._autoreset(indices, results, over_rows)
+            columns = _columns(self.num_envs, infos)
+        else:
+            final_obs = {row: self._window[row].copy() for row in over_rows}
+            final_infos = {row: infos[row] | {"action_mask": self.tokenizer.action_mask} for row in over_rows}
+            prompts, columns = self._restart(infos, final_obs, final_infos)
+            self._write_prompts(prompts)
         return self._window.copy(), rewards, terminations, truncations, columns | self._mask_columns(played)
 
-    def _autoreset(self, indices: list[int], results: list[StepResult], over_rows: list[int]) -> dict[str, Any]:
-        """Begin the next episodes and return the infos of the step that ended the last ones."""
-        mask = self.tokenizer.action_mask
-        infos = {row: result[4] for row, result in zip(indices, results, strict=True)}
-        final_infos = [infos[row] | {"action_mask": mask} for row in over_rows]
-        columns = _final_columns(self.num_envs, over_rows, list(self._window[over_rows]), final_infos)
-        prompts, new_infos = self._restart(over_rows)
-        self._write_prompts(over_rows, prompts)
-        infos |= dict(zip(over_rows, new_infos, strict=True))
-        return columns | _columns(self.num_envs, list(infos), list(infos.values()))
-
-    def _write_prompts(self, rows: Sequence[int], prompts: Sequence[str]) -> None:
-        for row, prompt in zip(rows, prompts, strict=True):
+    def _write_prompts(self, prompts: Mapping[int, str]) -> None:
+        rows = list(prompts)
+        for row, prompt in prompts.items():
             self.contexts[row] = self.tokenizer.encode_prompt(prompt)
         self._length[rows] = 0
-        self._paid[rows] = 0.0
+        self._paid[rows] = 0.0  # a reset may interrupt an episode
         self._write_windows(rows)
 
     def _write_windows(self, rows: Any) -> None:
@@ -403,20 +410,18 @@ class TokenVectorEnv(_Episodes):
                 write_left(window[slots:], response)
 
     def _mask_columns(self, rows: Any) -> dict[str, Any]:
-        played = self._all
-        if len(rows) < self.num_envs:
-            played = np.zeros(self.num_envs, bool)
-            played[rows] = True
+        played = np.zeros(self.num_envs, bool)
+        played[rows] = True
         return {"action_mask": self._masks, "_action_mask": played}
 
 
-def _columns(n: int, rows: Sequence[int], infos: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _columns(n: int, infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """Turn the infos of some rows into arrays with presence masks, as Gymnasium's vector envs do."""
     columns: dict[str, Any] = {}
-    names = dict.fromkeys(name for info in infos for name in info)
+    names = dict.fromkeys(name for info in infos.values() for name in info)
     for name in names:
-        having = [row for row, info in zip(rows, infos, strict=True) if name in info]
-        values = [info[name] for info in infos if name in info]
+        having = [row for row, info in infos.items() if name in info]
+        values = [infos[row][name] for row in having]
         first = values[0]
         if isinstance(first, (bool, int, float)):
             column = np.zeros(n, type(first))
@@ -432,20 +437,3 @@ def _columns(n: int, rows: Sequence[int], infos: Sequence[Mapping[str, Any]]) ->
         present[having] = True
         columns[name], columns[f"_{name}"] = column, present
     return columns
-
-
-def _final_columns(
-    n: int, rows: Sequence[int], observations: Sequence[Any], infos: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """Return ``final_obs`` and ``final_info`` of the episodes that ended in this step (SAME_STEP autoreset)."""
-    final_obs = np.full(n, None, object)
-    for row, observation in zip(rows, observations, strict=True):
-        final_obs[row] = observation
-    present = np.zeros(n, bool)
-    present[rows] = True
-    return {
-        "final_obs": final_obs,
-        "_final_obs": present,
-        "final_info": _columns(n, rows, infos),
-        "_final_info": present.copy(),
-    }

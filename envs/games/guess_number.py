@@ -24,7 +24,7 @@ class GuessNumber(TextEnv):
     **Reward.** 1 if the last guess is the number, else 0.
 
     **Termination.** On the right guess, or after ``turns`` guesses. Bisection needs at most ``high.bit_length()``
-    guesses, which is the default limit, so that the optimal player always wins and no other one does.
+    guesses, which is the default limit; with one turn fewer no player could be sure to win.
 
     **Registered ids.** ``TextGuessNumber-v0``, ``TextGuessNumberTokens-v0``.
     """

@@ -13,7 +13,7 @@ from textgym.envs.sources._settings import check_template, check_whole, literal_
 from textgym.envs.task import Problem
 
 _TEMPLATE = "What is {expression}?"
-_OPERATORS = {1: "+", 2: "+-", 3: "+-*"}
+_OPERATORS = {1: "+", 2: "+", 3: "+-*"}
 _DIGITS = {1: 1, 2: 2, 3: 2}
 
 
@@ -21,13 +21,13 @@ _DIGITS = {1: 1, 2: 2, 3: 2}
 class ArithmeticSource:
     """Questions whose answer is an exact whole number or fraction, such as "7", "-12" or "3/4".
 
-    | difficulty | question                                                                          |
-    |-----------:|-----------------------------------------------------------------------------------|
-    | 1          | the sum of two one-digit numbers                                                  |
-    | 2          | the sum or difference of two numbers up to 99, at least one of them of two digits |
-    | 3          | two of + - * between three numbers up to 99; those next to * have one digit       |
-    | 4          | a word problem of one step                                                        |
-    | 5          | a word problem of two or three steps                                              |
+    | difficulty | question                                                                    |
+    |-----------:|-----------------------------------------------------------------------------|
+    | 1          | the sum of two one-digit numbers                                            |
+    | 2          | the sum of two numbers up to 99, at least one of them of two digits         |
+    | 3          | two of + - * between three numbers up to 99; those next to * have one digit |
+    | 4          | a word problem of one step                                                  |
+    | 5          | a word problem of two or three steps                                        |
     """
 
     difficulty: int = 1

@@ -1,0 +1,527 @@
+"""The command line, ``textgym``: list, play, train, eval.
+
+``main`` is at the top and the commands follow in the order of its help. torch is loaded by those that need it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import importlib
+import json
+import math
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import gymnasium as gym
+import numpy as np
+import tyro
+from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
+
+import textgym
+from textgym.agents.runs import Run, RunSettings, make_config, model_folder, read_config
+from textgym.envs.registration import TASKS
+from textgym.envs.text_env import TextEnv
+
+HELP = """\
+usage: textgym COMMAND [OPTIONS]
+
+Language tasks as Gymnasium environments, and agents that learn in them.
+
+commands:
+  list    show every environment, and what a random and a perfect player score
+  play    answer problems yourself
+  train   improve a language model, by reinforcement or on perfect answers
+  eval    measure a language model on held-out problems
+
+textgym COMMAND --help shows the options of a command.
+textgym --version shows the version.
+
+the shortest training run, with the model that comes with textgym:
+  textgym train --agent grpo --env TextMath-v0
+"""
+
+
+class BadInput(Exception):
+    """Something the user can put right; the message names the culprit."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command and return the exit status: 0, 1 failed, 2 bad input, 130 interrupted."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(HELP, end="")
+        return 0
+    if argv[0] == "--version":
+        print(f"textgym {textgym.__version__}")
+        return 0
+    try:
+        if argv[0] not in COMMANDS:
+            raise BadInput(f"there is no command {argv[0]!r}{_close(argv[0], COMMANDS)}; see textgym --help")
+        return COMMANDS[argv[0]](argv[1:])
+    except BadInput as error:
+        print(f"textgym: {error}", file=sys.stderr)
+        return 2
+    except SystemExit as error:  # tyro has shown the help, or said what is wrong
+        return int(error.code or 0)
+
+
+# --- list -------------------------------------------------------------------------------------------------------------
+
+_EPISODES = 20
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Show every environment: its spaces, and the mean return of 20 episodes of a random and of a perfect player."""
+
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print JSON."""
+
+
+def list_envs(argv: list[str]) -> int:
+    """Print what there is, as a table of at most 80 columns."""
+    options = _parse(ListOptions, argv, "list")
+    envs = [
+        _describe(env_id, spec.kwargs["task"])
+        for env_id, spec in sorted(gym.registry.items())
+        if str(spec.entry_point).startswith("textgym.")
+    ]
+    if options.json:
+        print(json.dumps(envs, indent=2))
+        return 0
+    line = "  {:<25} {:<22} {:<14} {:>6} {:>7}"
+    print(line.format("id", "observation", "action", "random", "perfect"))
+    for task in TASKS:
+        print(f"\n{task}: {TASKS[task].description}")
+        for env in envs:
+            if env["task"] == task:
+                scores = f"{env['random']:.2f}", f"{env['oracle']:.2f}"
+                print(line.format(env["id"], env["observation_space"], env["action_space"], *scores))
+    return 0
+
+
+def _describe(env_id: str, task: str) -> dict[str, Any]:
+    env: Any = gym.make(env_id).unwrapped
+    rng = np.random.default_rng(0)
+
+    def random_action() -> Any:
+        if isinstance(env.action_space, gym.spaces.Discrete):
+            return rng.integers(env.action_space.n)
+        return "".join(rng.choice(list(env.charset), size=rng.integers(1, TASKS[task].max_tokens + 1)))
+
+    return {
+        "id": env_id,
+        "task": task,
+        "description": TASKS[task].description,
+        "observation_space": _short(env.observation_space),
+        "action_space": _short(env.action_space),
+        "random": _mean_return(env, random_action),
+        "oracle": _mean_return(env, _Oracle(env)),
+    }
+
+
+def _short(space: gym.Space[Any]) -> str:
+    if isinstance(space, gym.spaces.Discrete):
+        return f"1 of {space.n} tokens"
+    if isinstance(space, gym.spaces.MultiDiscrete):
+        return f"{len(space.nvec)} of {space.nvec[0]} token ids"
+    return "text"
+
+
+class _Oracle:
+    """Perfect actions: a whole solution, or its tokens one by one."""
+
+    def __init__(self, env: Any) -> None:
+        self.env = env
+        self.tokens: list[int] = []
+
+    def __call__(self) -> Any:
+        if not self.tokens:
+            solution = self.env.solution()
+            if isinstance(solution, str):
+                return solution
+            self.tokens = list(solution)
+        return self.tokens.pop(0)
+
+
+def _mean_return(env: gym.Env[Any, Any], act: Callable[[], Any]) -> float:
+    total = 0.0
+    for episode in range(_EPISODES):
+        env.reset(seed=episode)
+        ended = False
+        while not ended:
+            _, reward, terminated, truncated, _ = env.step(act())
+            total += float(reward)
+            ended = terminated or truncated
+    return total / _EPISODES
+
+
+# --- play -------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PlayOptions:
+    """Answer problems yourself: one line is one answer."""
+
+    env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ID")]
+    """Environment id, such as TextMath-v0."""
+    difficulty: int | None = None
+    """Short for --env-kwargs difficulty=..., for the environments that have it."""
+    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the env; docs/envs.md lists them."""
+    split: str = "train"
+    """train or test problems."""
+    seed: int | None = None
+    """Decides the problems; without it they are different each time."""
+
+
+def play(argv: list[str]) -> int:
+    """Let a person answer."""
+    options = _parse(PlayOptions, argv, "play")
+    env_id = _find_env(options.env)
+    kwargs = {**options.env_kwargs, "split": options.split}
+    if _is_ours(env_id):
+        kwargs["level"] = "sequence"  # a person types text, at the token level too
+    if options.difficulty is not None:
+        kwargs["difficulty"] = options.difficulty
+    with _complaints():
+        env = gym.make(env_id, **kwargs)
+    if not isinstance(env.unwrapped, TextEnv):
+        raise BadInput(f"{env_id} is not played with text")
+    print("One line is one answer. Ctrl-D or Ctrl-C ends the game.")
+    won = played = 0
+    with contextlib.suppress(EOFError, KeyboardInterrupt):
+        seed = options.seed
+        while played == 0 or _wants_more():
+            won += _play_episode(env, seed)
+            played += 1
+            seed = None
+    print(f"\n{won} of {played} right. Bye!" if played else "\nBye!")
+    return 0
+
+
+def _play_episode(env: Any, seed: int | None) -> bool:
+    message, _ = env.reset(seed=seed)
+    perfect = env.unwrapped.source.solution(env.unwrapped.problem)
+    ended = False
+    while not ended:
+        print(f"\n{message}")
+        message, reward, terminated, truncated, info = env.step(_answer())
+        ended = terminated or truncated
+    success = bool(info.get("is_success"))
+    if info.get("reward_status", "ok") != "ok":
+        print(f"The reward could not be computed: {info['reward_status']}.")
+    else:
+        parts = [f"{name.removeprefix('reward/')} {info[name]:g}" for name in info if name.startswith("reward/")]
+        more = "".join(f", {part}" for part in [*parts, f"ended by {info.get('stop_reason', 'time limit')}"])
+        print(f"{'Right' if success else 'Not right'}: reward {reward:g}{more}.")
+    if not success and perfect is not None:
+        print(f"A perfect answer: {perfect}")
+    return success
+
+
+def _answer() -> str:
+    while not (answer := input("> ").strip()):
+        print("Type an answer and press Enter; Ctrl-D ends the game.")
+    return answer
+
+
+def _wants_more() -> bool:
+    return input("\nAnother problem? [Y/n] ").strip().lower() not in ("n", "no", "q", "quit")
+
+
+# --- train ------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainOptions(RunSettings):
+    """What learns what, for how long, and where the results go."""
+
+    out: Path | None = None
+    """Folder for the results; None: runs/ENV-AGENT-SEED-TIME. It must not hold anything yet."""
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Go on with the run in --out; everything else is known from there."""
+
+
+def train(argv: list[str]) -> int:
+    """Train a policy, and keep everything in a folder."""
+    settings, config, out = _train_options(argv)
+    resumed = (out / "config.json").exists()
+    _quieten()
+    with _complaints():
+        _find_env(settings.env)
+        run = Run.resume(out) if resumed else Run(out, settings, config)
+    print(_announcement(run, resumed), flush=True)
+    try:
+        with _complaints():
+            before = run.evaluate_before()
+        print(f"Held-out success before training: {_rates(before)}.", flush=True)
+        run.learn(progress_bar=True)
+        summary = run.finish()
+    except KeyboardInterrupt:
+        if (out / "config.json").exists():
+            print(f"\nStopped with {max(0, run.episodes_left):,} episodes to go. Go on with:")
+            print(f"  textgym train --resume --out {shlex.quote(str(out))}")
+        else:
+            print("\nStopped before training; nothing was written.")
+        return 130
+    except FloatingPointError as error:
+        print(f"textgym: training failed: {error}. Try a smaller --learning-rate.", file=sys.stderr)
+        return 1
+    _print_summary(summary, out)
+    return 0
+
+
+def _train_options(argv: list[str]) -> tuple[RunSettings, Any, Path]:
+    """Parse in two steps: the agent, its preset and the run to resume decide what the other options and defaults are."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    for name in ("--agent", "--preset", "--out"):
+        first.add_argument(name)
+    first.add_argument("--resume", action="store_true")
+    with contextlib.suppress(argparse.ArgumentError):  # tyro will say it better
+        peek = first.parse_known_args(argv)[0]
+        return _parse_train(argv, peek)
+    return _parse_train(argv, argparse.Namespace(agent=None, preset=None, out=None, resume=False))
+
+
+def _parse_train(argv: list[str], peek: argparse.Namespace) -> tuple[RunSettings, Any, Path]:
+    agent = peek.agent if peek.agent in ("grpo", "sft") else "grpo"
+    saved: tuple[RunSettings, Any] | None = None
+    with _complaints():
+        if peek.resume:
+            if peek.out is None:
+                raise ValueError("--resume needs --out, the folder of the run to go on with")
+            saved = read_config(peek.out)
+            agent = saved[0].agent
+        config = saved[1] if saved else make_config(agent, peek.preset)
+    run_field: tuple[Any, ...] = ("run", TrainOptions)
+    if saved:
+        default = TrainOptions(**dataclasses.asdict(saved[0]), out=Path(peek.out), resume=True)
+        run_field = ("run", TrainOptions, dataclasses.field(default=default))
+    # The agent's config is a type that is known only here.
+    options_class = dataclasses.make_dataclass(
+        "Options",
+        [run_field, ("hyperparameters", type(config), dataclasses.field(default=config))],
+        kw_only=True,
+        namespace={"__doc__": f"Train a language model; the hyperparameters are those of --agent {agent}."},
+    )
+    options = _parse(options_class, argv, "train")
+    given: TrainOptions = options.run
+    names = [field.name for field in dataclasses.fields(RunSettings)]
+    settings = RunSettings(**{name: getattr(given, name) for name in names})
+    if saved:
+        _check_same(settings, saved[0])
+        _check_same(options.hyperparameters, saved[1])
+    env_name = settings.env.replace(":", "-").replace("/", "-")
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    out = given.out or Path("runs") / f"{env_name}-{agent}-{options.hyperparameters.seed}-{stamp}"
+    return settings, options.hyperparameters, out
+
+
+def _check_same(given: Any, saved: Any) -> None:
+    for field in dataclasses.fields(saved):
+        ours, theirs = getattr(given, field.name), getattr(saved, field.name)
+        if ours != theirs:
+            option = "--" + field.name.replace("_", "-")
+            raise BadInput(f"{option} is {theirs} in the run to resume, and can't become {ours}: leave it out")
+
+
+def _announcement(run: Run, resumed: bool) -> str:
+    settings = run.settings
+    size = sum(parameter.numel() for parameter in run.agent.policy.parameters())
+    env = settings.env + "".join(f", {name}={value}" for name, value in settings.env_kwargs.items())
+    lines = [
+        f"Policy:  {settings.policy}, {size / 1e6:,.1f} million parameters on {run.agent.policy.device}",
+        f"Learns:  {env}, by {settings.agent}" + (f" ({settings.preset})" if settings.preset else ""),
+        f"Plan:    {settings.total_episodes:,} episodes, {run.agent.env_shape[0]:,} in an update; success is measured",
+        f"         before and after, on the first {settings.eval_episodes:,} held-out problems",
+        f"Folder:  {run.out}",
+    ]
+    if resumed:
+        lines.append(f"Resumed: {run.agent.num_timesteps:,} episodes are done, {max(0, run.episodes_left):,} to go")
+    return "\n".join(lines)
+
+
+def _rates(rates: dict[str, Any]) -> str:
+    return f"greedy {rates['greedy']:.1%}, sampled {rates['sampled']:.1%}"
+
+
+def _print_summary(summary: dict[str, Any], out: Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    before, after = summary["before"], summary["after"]
+    table = Table(title=f"Success on {after['problems']} held-out problems", title_justify="left")
+    for name in ("answers", "before", "after"):
+        table.add_column(name, justify="left" if name == "answers" else "right")
+    for name, meaning in ("greedy", "greedy (most probable)"), ("sampled", "sampled (temperature 1)"):
+        table.add_row(
+            meaning, *(f"{r[name]:.1%} ± {_standard_error(r[name], r['problems']):.1%}" for r in (before, after))
+        )
+    console = Console()
+    console.print()
+    console.print(table)
+    print(f"{summary['samples']:,} answers in {summary['seconds']:.0f} seconds of training.")
+    print(f"Model, curve and metrics are in {out}: see {out / 'curve.png'}.")
+
+
+# --- eval -------------------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EvalOptions:
+    """Measure a language model on held-out problems, greedily and by sampling."""
+
+    policy: str = "tiny"
+    """tiny (comes with textgym), the folder of a run or of a model, a .gguf file, or a hub id."""
+    env: str
+    """Environment id, such as TextMath-v0."""
+    env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """Settings of the env; docs/envs.md lists them."""
+    episodes: int = 500
+    """How many problems; the first of the test split, the same for every policy."""
+    max_new_tokens: int = 64
+    """Longest response, in tokens."""
+    json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    """Print one line of JSON."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        for name in ("episodes", "max_new_tokens"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+
+
+def evaluate_policy(argv: list[str]) -> int:
+    """Print rates with standard errors."""
+    options = _parse(EvalOptions, argv, "eval")
+    env_id = _find_env(options.env)
+    _quieten()
+    with _complaints():
+        gym.make(env_id, **options.env_kwargs)
+        from textgym.agents import CausalLM, evaluate
+
+        policy = CausalLM.load(model_folder(options.policy))
+        rates = evaluate(
+            policy, env_id, options.episodes, max_new_tokens=options.max_new_tokens, **options.env_kwargs
+        )
+    errors = {name: _standard_error(getattr(rates, name), rates.problems) for name in ("greedy", "sampled")}
+    if options.json:
+        values = {"env": options.env, "env_kwargs": options.env_kwargs, "policy": options.policy}
+        values |= dataclasses.asdict(rates) | {f"{name}_se": error for name, error in errors.items()}
+        print(json.dumps(values))
+        return 0
+    print(f"{options.policy} on {options.env}, success on {rates.problems} held-out problems:")
+    print(f"  greedy   {rates.greedy:6.1%} ± {errors['greedy']:.1%}   (most probable tokens)")
+    print(f"  sampled  {rates.sampled:6.1%} ± {errors['sampled']:.1%}   (temperature 1)")
+    if rates.unscored:
+        print(f"  {rates.unscored} responses could not be scored and do not count")
+    return 0
+
+
+def _standard_error(rate: float, problems: int) -> float:
+    return math.sqrt(rate * (1 - rate) / problems)
+
+
+# --- what the commands share ------------------------------------------------------------------------------------------
+
+
+def _parse(options_class: Any, argv: list[str], command: str) -> Any:
+    """Return an instance made from the arguments; help and bad ones end the program."""
+    return tyro.cli(
+        options_class,
+        prog=f"textgym {command}",
+        args=argv,
+        config=(tyro.conf.OmitArgPrefixes,),
+        registry=_REGISTRY,
+    )
+
+
+_REGISTRY = ConstructorRegistry()
+
+
+@_REGISTRY.primitive_rule
+def _key_value_pairs(info: PrimitiveTypeInfo) -> PrimitiveConstructorSpec[dict[str, Any]] | None:
+    """Read ``dict[str, Any]`` from ``difficulty=1 operators=+``: values are JSON where they can be, else text."""
+    if info.type != dict[str, Any]:
+        return None
+    return PrimitiveConstructorSpec(
+        nargs="*",
+        metavar="KEY=VALUE ...",
+        instance_from_str=lambda pairs: dict(map(_key_value, pairs)),
+        is_instance=lambda value: isinstance(value, dict),
+        str_from_instance=lambda values: [f"{key}={json.dumps(value)}" for key, value in values.items()] or ["none"],
+    )
+
+
+def _key_value(pair: str) -> tuple[str, Any]:
+    key, equals, value = pair.partition("=")
+    if not equals or not key.isidentifier():
+        raise ValueError(f"settings of an env are written key=value, got {pair!r}")
+    try:
+        return key, json.loads(value)
+    except json.JSONDecodeError:
+        return key, value
+
+
+def _find_env(env_id: str) -> str:
+    """Return the id without its module, which is imported.
+
+    Raises:
+        BadInput: with close ids, if there is none.
+    """
+    module, _, name = env_id.rpartition(":")
+    if module:
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise BadInput(f"can't import {module!r}, the module in {env_id!r}: {error}") from None
+    if name not in gym.registry:
+        ours = [other for other in gym.registry if _is_ours(other)]
+        raise BadInput(f"there is no environment {name!r}{_close(name, ours)}; see textgym list")
+    return name
+
+
+def _is_ours(env_id: str) -> bool:
+    return str(gym.registry[env_id].entry_point).startswith("textgym.")
+
+
+def _close(name: str, names: Any) -> str:
+    lower = {other.lower(): other for other in names}
+    found = difflib.get_close_matches(name.lower(), lower, cutoff=0.5)
+    return f", did you mean {' or '.join(lower[other] for other in found)}?" if found else ""
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[None]:
+    """Turn what bad input raises into a message; only around code whose errors are the input's."""
+    try:
+        yield
+    except (TypeError, ValueError, OSError, ImportError, gym.error.Error) as error:
+        raise BadInput(str(error).split(" The cause:")[0]) from error
+
+
+def _quieten() -> None:
+    """Keep transformers' progress bars and advice off the screen."""
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "list": list_envs,
+    "play": play,
+    "train": train,
+    "eval": evaluate_policy,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

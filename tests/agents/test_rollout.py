@@ -1,0 +1,113 @@
+"""collect and demonstrate: the batch contract, at both levels and over several turns."""
+
+import gymnasium as gym
+import pytest
+import torch
+
+import textgym  # noqa: F401
+from textgym.agents.rollout import collect, demonstrate
+
+
+def make(env_id, num_envs=4, **kwargs):
+    return gym.make_vec(env_id, num_envs=num_envs, autoreset_mode="Disabled", **kwargs)
+
+
+def play(policy, env, **kwargs):
+    kwargs = {"max_new_tokens": 6, "seed": 3, "generator": torch.Generator().manual_seed(0)} | kwargs
+    return collect(policy, env, **kwargs)
+
+
+def test_a_row_is_prompt_then_response_with_the_reward_on_the_last_action(make_policy, make_bandit):
+    policy = make_policy(scale=2.0)
+    rollout = play(policy, make_bandit(64, 8))
+    lengths = rollout.lengths.tolist()
+    assert rollout.prompts == ["a or b?"] * 64
+    assert rollout.group_ids.tolist() == [i // 8 for i in range(64)]
+    for row, length in enumerate(lengths):
+        ids = rollout.tokens[row, :length].tolist()
+        assert policy.tokenizer.decode(ids) == rollout.responses[row]
+        assert rollout.rewards[row].nonzero().flatten().tolist() in ([], [length - 1])
+        assert rollout.truncated[row] == (ids[-1] != 0)
+    assert torch.equal(rollout.action_mask, rollout.token_mask)
+    assert torch.equal(rollout.terminated, ~rollout.truncated)
+    assert rollout.returns.tolist() == [float(r.startswith("a")) for r in rollout.responses]
+
+
+def test_what_the_env_says_is_no_action_and_ids_are_never_made_anew(make_policy):
+    policy = make_policy(scale=2.0)
+    env = make("TextGuessNumber-v0", 6)
+    rollout = play(policy, env, max_new_tokens=4)
+    assert (rollout.token_mask & ~rollout.action_mask).any()
+    assert (rollout.logprobs[~rollout.action_mask] == 0).all()
+    for row, sub_env in enumerate(env.unwrapped.envs):
+        expected, mask = [], []
+        answers = [m["content"] for m in sub_env.messages if m["role"] == "assistant"]
+        hints = [m["content"] for m in sub_env.messages[1:] if m["role"] == "user"]
+        ids = rollout.tokens[row][rollout.token_mask[row]].tolist()
+        position = 0
+        for turn, answer in enumerate(answers):  # walk along the stored ids
+            end = position
+            while end == position or (ids[end - 1] != 0 and end - position < 4):
+                end += 1
+            assert policy.tokenizer.decode(ids[position:end]) == answer
+            stopped = ids[end - 1] == 0
+            mask += [True] * (end - position)
+            expected += ids[position:end]
+            if turn < len(hints):
+                reply = policy.tokenizer.encode_reply(hints[turn], stopped=stopped)
+                expected += reply
+                mask += [False] * len(reply)
+            position = len(expected)
+        assert ids == expected
+        assert rollout.action_mask[row][rollout.token_mask[row]].tolist() == mask
+
+
+@pytest.mark.parametrize("env_id", ["TextReverse-v0", "TextGuessNumber-v0"])
+def test_both_levels_give_the_same_rollout(make_policy, env_id):
+    policy = make_policy(scale=2.0)
+    rollouts = [
+        play(policy, make(env_id, 8), max_new_tokens=5),
+        play(policy, make(env_id, 8, level="token", tokenizer=policy.tokenizer, window=64, max_tokens=5)),
+    ]
+    for name in ("prompt_ids", "tokens", "token_mask", "action_mask", "logprobs", "rewards", "group_ids", "successes"):
+        assert torch.equal(getattr(rollouts[0], name), getattr(rollouts[1], name)), name
+    assert rollouts[0].responses == rollouts[1].responses
+    assert rollouts[0].truncated.any() and not rollouts[1].truncated.any()  # there the limit is part of the task
+
+
+@pytest.mark.parametrize("level", ["sequence", "token"])
+@pytest.mark.parametrize("env_id", ["TextMath-v0", "TextGuessNumber-v0", "TextCountdown-v0"])
+def test_demonstrations_are_perfect(make_policy, env_id, level):
+    policy = make_policy()
+    kwargs = {"level": "token", "tokenizer": policy.tokenizer, "window": 512} if level == "token" else {}
+    rollout = demonstrate(policy, make(env_id, 5, **kwargs), seed=1)
+    assert rollout.returns.tolist() == [1.0] * 5 and rollout.successes.all() and rollout.terminated.all()
+    last = rollout.token_mask.sum(1) - 1
+    assert (rollout.tokens[torch.arange(5), last] == 0).all()
+
+
+def test_a_reward_that_failed_is_nan_and_named(make_policy, make_bandit, first_char):
+    policy = make_policy(scale=2.0)
+    rollout = play(policy, make_bandit(64, 8))
+    common = max(set(r[:1] for r in rollout.responses if r), key=[r[:1] for r in rollout.responses].count)
+    broken = play(policy, make_bandit(64, 8, reward=first_char(broken=common)))
+    failed = [r.startswith(common) for r in broken.responses]
+    assert any(failed) and broken.returns.isnan().tolist() == failed
+    assert broken.statuses == ["timeout" if f else "ok" for f in failed]
+
+
+def test_select_keeps_rows_and_drops_empty_columns(make_policy, make_bandit):
+    rollout = play(make_policy(scale=2.0), make_bandit(64, 8), max_new_tokens=30)
+    short = torch.argsort(rollout.lengths)[:3]
+    part = rollout.select(short)
+    assert part.tokens.shape == (3, int(rollout.lengths[short].max()))
+    assert torch.equal(part.returns, rollout.returns[short])
+    assert part.responses == [rollout.responses[int(i)] for i in short]
+
+
+def test_envs_that_do_not_fit_are_refused(make_policy):
+    policy = make_policy()
+    with pytest.raises(ValueError, match="Disabled"):
+        collect(policy, gym.make_vec("TextMath-v0", num_envs=2), max_new_tokens=4)
+    with pytest.raises(ValueError, match=r"vocabulary .* tokenizer=policy\.tokenizer"):
+        collect(policy, make("TextMathTokens-v0"), max_new_tokens=4)

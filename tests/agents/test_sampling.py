@@ -1,0 +1,122 @@
+"""sample: what it draws, what it reports of it, and where responses end."""
+
+import pytest
+import torch
+
+from textgym.agents import sampling
+from textgym.agents.sampling import sample
+
+PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12, 13], [5, 6, 7, 8, 9, 10], [20], [11, 12, 13], [21, 22]] * 4
+
+
+def draw(policy, prompts=PROMPTS, **kwargs):
+    kwargs = {"max_new_tokens": 12, "generator": torch.Generator().manual_seed(0)} | kwargs
+    return sample(policy, prompts, **kwargs)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral"])
+def test_reported_logprobs_equal_the_training_side(make_policy, kind, temperature):
+    policy = make_policy(kind, scale=2.0)  # soft, so that rows stop at different times
+    drawn = draw(policy, temperature=temperature, max_new_tokens=40)
+    trained, _ = policy.logprobs(drawn.prompt_ids, drawn.prompt_mask, drawn.tokens, temperature=temperature)
+    assert len(set(drawn.token_mask.sum(1).tolist())) > 4  # rows left the batch
+    difference = (drawn.logprobs - trained).abs()[drawn.token_mask]
+    assert difference.max() <= 1e-4
+    assert (drawn.logprobs[~drawn.token_mask] == 0).all()
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral"])
+def test_greedy_is_what_generate_does_alone(make_policy, kind):
+    policy = make_policy(kind)
+    drawn = draw(policy, temperature=0)
+    for row, prompt in enumerate(PROMPTS[:6]):
+        expected = policy.model.generate(
+            torch.tensor([prompt]), do_sample=False, max_new_tokens=12, eos_token_id=0, pad_token_id=1
+        )
+        assert drawn.tokens[row][drawn.token_mask[row]].tolist() == expected[0, len(prompt) :].tolist()
+
+
+@pytest.mark.parametrize("pad", ["<pad>", "<eos>"])
+def test_the_mask_ends_with_the_stop_token_whatever_pad_is(make_policy, pad):
+    policy = make_policy(scale=1.0, pad=pad)
+    drawn = draw(policy, PROMPTS * 8, max_new_tokens=100)
+    stops = drawn.tokens == 0
+    lengths = drawn.token_mask.sum(1)
+    for row in range(len(lengths)):
+        length = int(lengths[row])
+        assert drawn.token_mask[row].tolist() == [True] * length + [False] * (drawn.tokens.shape[1] - length)
+        assert bool(drawn.stopped[row]) == bool(stops[row, length - 1])
+        assert not stops[row, : length - 1].any()
+        assert drawn.stopped[row] or length == 100
+    assert drawn.stopped.any() and not drawn.stopped.all()
+
+
+def test_a_response_may_be_the_stop_token_alone(make_policy):
+    policy = make_policy()
+    with torch.no_grad():
+        policy.model.lm_head.weight.zero_()
+        policy.model.lm_head.weight[0] = 0  # all logits equal: greedy takes the first id, which is stop
+    drawn = draw(policy, temperature=0)
+    assert drawn.tokens.tolist() == [[0]] * len(PROMPTS) and drawn.stopped.all() and drawn.token_mask.all()
+
+
+def test_no_row_stops_when_told_to_ignore_it(make_policy):
+    drawn = draw(make_policy(scale=1.0), max_new_tokens=60, ignore_stop=True)
+    assert drawn.tokens.shape == (len(PROMPTS), 60) and drawn.token_mask.all() and not drawn.stopped.any()
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_leaving_the_batch_changes_no_other_row(make_policy, monkeypatch, share):
+    policy = make_policy(scale=2.0)
+    plain = draw(policy, temperature=0, max_new_tokens=50)
+    monkeypatch.setattr(sampling, "_COMPACT_BELOW", share)  # never, and as soon as one row stops
+    again = draw(policy, temperature=0, max_new_tokens=50)
+    assert torch.equal(plain.tokens, again.tokens) and torch.equal(plain.token_mask, again.token_mask)
+
+
+def test_draws_follow_the_softmax(make_policy):
+    policy = make_policy(scale=4.0)
+    count = 4000
+    drawn = draw(policy, [[5, 6, 7]] * count, max_new_tokens=1, temperature=0.7)
+    probabilities = (policy.model(torch.tensor([[5, 6, 7]])).logits[0, -1] / 0.7).softmax(-1)
+    observed = torch.bincount(drawn.tokens[:, 0], minlength=len(probabilities)) / count
+    error = (probabilities * (1 - probabilities) / count).sqrt()
+    assert ((observed - probabilities).abs() <= 5 * error + 1e-3).all()
+    assert (probabilities > 0.02).sum() >= 3  # the test would see a sharpened distribution
+
+
+def test_the_generator_decides(make_policy):
+    policy = make_policy(scale=2.0)
+    first, second = draw(policy), draw(policy)
+    other = draw(policy, generator=torch.Generator().manual_seed(1))
+    assert torch.equal(first.tokens, second.tokens) and not torch.equal(first.tokens, other.tokens)
+    state = torch.get_rng_state()
+    draw(policy)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_one_prefill_for_each_distinct_prompt(make_policy):
+    policy = make_policy()
+    sizes = []
+    handle = policy.model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
+    )
+    draw(policy, max_new_tokens=2, ignore_stop=True)
+    handle.remove()
+    assert sizes == [(4, 6), (24, 1)]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"prompts": []}, "at least one prompt"),
+        ({"prompts": [[1], []]}, "at least one token"),
+        ({"max_new_tokens": 0}, "max_new_tokens"),
+        ({"temperature": -1.0}, "temperature"),
+        ({"temperature": float("nan")}, "temperature"),
+    ],
+)
+def test_bad_input_is_named(make_policy, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        draw(make_policy(), **arguments)
