@@ -1,6 +1,6 @@
 """A training run that keeps everything in one folder, and can be resumed.
 
-``Run(out, settings, config)`` starts one and ``Run.resume(out)`` goes on with one; ``train()`` does the rest. The folder:
+``Run(out, settings, config)`` starts one, ``Run.resume(out)`` goes on with one, ``train()`` does the rest. The folder:
 
 - ``config.json``: the settings and hyperparameters, all that ``resume`` needs besides the checkpoint.
 - ``before.json``: the evaluation before training.
@@ -268,7 +268,8 @@ def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
     sums, counts = (
         np.convolve(array, ones)[start : start + len(values)] for array in (np.where(known, values, 0.0), known)
     )
-    return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
+    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
+    return means
 
 
 def _draw(axis: Any, x: NDArray[Any], y: NDArray[np.float64], color: str, label: str | None) -> None:

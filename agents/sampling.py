@@ -74,10 +74,15 @@ def sample(
     stopped = torch.zeros(count, dtype=torch.bool, device=device)
     rows = torch.arange(count, device=device)
     running = torch.ones(count, dtype=torch.bool, device=device)
-    visible = torch.ones(count, width + max_new_tokens, dtype=torch.bool, device=device)
-    visible[:, :width] = mask[which].bool()
-    prompt_lengths = mask.sum(1)[which]
     full_attention = all(type(layer) is _Preallocated for layer in cache.layers)
+    visible = torch.ones(count, width + max_new_tokens, dtype=torch.long, device=device)
+    visible[:, :width] = mask[which]
+    if (
+        full_attention
+    ):  # a 4D mask of what to add to the scores is used as it is, where a 2D one is built anew each step
+        hidden = torch.finfo(logits.dtype).min
+        visible = torch.zeros(visible.shape, dtype=logits.dtype, device=device).masked_fill(visible == 0, hidden)
+    prompt_lengths = mask.sum(1)[which]
 
     for t in range(max_new_tokens):
         drawn, logprob = _draw(logits, temperature, generator)
@@ -101,7 +106,7 @@ def sample(
         seen = visible[:, : width + t + 1]
         out = policy.model(
             input_ids=drawn[:, None],
-            attention_mask=seen[:, None, None] if full_attention else seen,  # 4D: used as it is, not built anew
+            attention_mask=seen[:, None, None] if full_attention else seen,
             position_ids=(prompt_lengths + t)[:, None],
             past_key_values=cache,
             use_cache=True,

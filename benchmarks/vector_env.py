@@ -47,7 +47,13 @@ def main() -> None:
     )
     rng = np.random.default_rng(0)
     vocab = ours.single_action_space.n
-    result = {"benchmark": "vector_env", "env": args.env, "num_envs": NUM_ENVS, **SETTINGS, "machine": platform.machine()}
+    result = {
+        "benchmark": "vector_env",
+        "env": args.env,
+        "num_envs": NUM_ENVS,
+        **SETTINGS,
+        "machine": platform.machine(),
+    }
     for name, lowest in ("uniform", 0), ("no_stop", 1):
         actions = rng.integers(lowest, vocab, (120, NUM_ENVS))
         fast, slow = [], []

@@ -25,9 +25,8 @@ import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
 import textgym
-from textgym.agents.runs import Run, RunSettings, make_config, model_folder, read_config
+from textgym.agents.runs import AGENTS, Run, RunSettings, make_config, model_folder, read_config
 from textgym.envs.registration import TASKS
-from textgym.envs.text_env import TextEnv
 
 HELP = """\
 usage: textgym COMMAND [OPTIONS]
@@ -186,15 +185,11 @@ def play(argv: list[str]) -> int:
     """Let a person answer."""
     options = _parse(PlayOptions, argv, "play")
     env_id = _find_env(options.env)
-    kwargs = {**options.env_kwargs, "split": options.split}
-    if _is_ours(env_id):
-        kwargs["level"] = "sequence"  # a person types text, at the token level too
+    kwargs = {**options.env_kwargs, "split": options.split, "level": "sequence"}  # a person types text
     if options.difficulty is not None:
         kwargs["difficulty"] = options.difficulty
     with _complaints():
         env = gym.make(env_id, **kwargs)
-    if not isinstance(env.unwrapped, TextEnv):
-        raise BadInput(f"{env_id} is not played with text")
     print("One line is one answer. Ctrl-D or Ctrl-C ends the game.")
     won = played = 0
     with contextlib.suppress(EOFError, KeyboardInterrupt):
@@ -252,22 +247,24 @@ class TrainOptions(RunSettings):
 
 def train(argv: list[str]) -> int:
     """Train a policy, and keep everything in a folder."""
-    settings, config, out = _train_options(argv)
-    resumed = (out / "config.json").exists()
+    options, config = _train_options(argv)
+    settings = RunSettings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(RunSettings)})
+    out = options.out or _new_folder(settings, config)
     _quieten()
+    _find_env(settings.env)
     with _complaints():
-        _find_env(settings.env)
-        run = Run.resume(out) if resumed else Run(out, settings, config)
-    print(_announcement(run, resumed), flush=True)
+        run = Run.resume(out) if options.resume else Run(out, settings, config)
+    print(_announcement(run, options.resume), flush=True)
     try:
         with _complaints():
             before = run.evaluate_before()
-        print(f"Held-out success before training: {_rates(before)}.", flush=True)
+        print(f"Before:  greedy {before['greedy']:.1%}, sampled {before['sampled']:.1%} right", flush=True)
         run.learn(progress_bar=True)
+        print("After:   measuring", flush=True)
         summary = run.finish()
     except KeyboardInterrupt:
         if (out / "config.json").exists():
-            print(f"\nStopped with {max(0, run.episodes_left):,} episodes to go. Go on with:")
+            print(f"\nStopped with {max(0, run.episodes_left):,} episodes to go. To go on:")
             print(f"  textgym train --resume --out {shlex.quote(str(out))}")
         else:
             print("\nStopped before training; nothing was written.")
@@ -279,50 +276,44 @@ def train(argv: list[str]) -> int:
     return 0
 
 
-def _train_options(argv: list[str]) -> tuple[RunSettings, Any, Path]:
-    """Parse in two steps: the agent, its preset and the run to resume decide what the other options and defaults are."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+def _train_options(argv: list[str]) -> tuple[TrainOptions, Any]:
+    """Parse in two steps: the agent, its preset and the run to resume decide the other options and their defaults."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     for name in ("--agent", "--preset", "--out"):
-        first.add_argument(name)
+        first.add_argument(name, nargs="?")
     first.add_argument("--resume", action="store_true")
-    with contextlib.suppress(argparse.ArgumentError):  # tyro will say it better
-        peek = first.parse_known_args(argv)[0]
-        return _parse_train(argv, peek)
-    return _parse_train(argv, argparse.Namespace(agent=None, preset=None, out=None, resume=False))
-
-
-def _parse_train(argv: list[str], peek: argparse.Namespace) -> tuple[RunSettings, Any, Path]:
-    agent = peek.agent if peek.agent in ("grpo", "sft") else "grpo"
-    saved: tuple[RunSettings, Any] | None = None
+    peek = first.parse_known_args(argv)[0]
+    agent = peek.agent if peek.agent in AGENTS else "grpo"  # a wrong one is refused in the second step
+    run_default: Any = dataclasses.MISSING
     with _complaints():
-        if peek.resume:
-            if peek.out is None:
-                raise ValueError("--resume needs --out, the folder of the run to go on with")
-            saved = read_config(peek.out)
-            agent = saved[0].agent
-        config = saved[1] if saved else make_config(agent, peek.preset)
-    run_field: tuple[Any, ...] = ("run", TrainOptions)
-    if saved:
-        default = TrainOptions(**dataclasses.asdict(saved[0]), out=Path(peek.out), resume=True)
-        run_field = ("run", TrainOptions, dataclasses.field(default=default))
-    # The agent's config is a type that is known only here.
+        if not peek.resume:
+            config = make_config(agent, peek.preset)
+        elif peek.out is None:
+            raise BadInput("--resume needs --out, the folder of the run to go on with")
+        else:
+            settings, config = read_config(peek.out)
+            agent = settings.agent
+            run_default = TrainOptions(**dataclasses.asdict(settings), out=Path(peek.out))
+    # The type of the hyperparameters is known only here.
     options_class = dataclasses.make_dataclass(
         "Options",
-        [run_field, ("hyperparameters", type(config), dataclasses.field(default=config))],
+        [
+            ("run", TrainOptions, dataclasses.field(default=run_default)),
+            ("hyperparameters", type(config), dataclasses.field(default=config)),
+        ],
         kw_only=True,
         namespace={"__doc__": f"Train a language model; the hyperparameters are those of --agent {agent}."},
     )
     options = _parse(options_class, argv, "train")
-    given: TrainOptions = options.run
-    names = [field.name for field in dataclasses.fields(RunSettings)]
-    settings = RunSettings(**{name: getattr(given, name) for name in names})
-    if saved:
-        _check_same(settings, saved[0])
-        _check_same(options.hyperparameters, saved[1])
-    env_name = settings.env.replace(":", "-").replace("/", "-")
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    out = given.out or Path("runs") / f"{env_name}-{agent}-{options.hyperparameters.seed}-{stamp}"
-    return settings, options.hyperparameters, out
+    if peek.resume:
+        _check_same(options.run, settings)
+        _check_same(options.hyperparameters, config)
+    return options.run, options.hyperparameters
+
+
+def _new_folder(settings: RunSettings, config: Any) -> Path:
+    env = settings.env.replace(":", "-").replace("/", "-")
+    return Path("runs") / f"{env}-{settings.agent}-{config.seed}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _check_same(given: Any, saved: Any) -> None:
@@ -347,10 +338,6 @@ def _announcement(run: Run, resumed: bool) -> str:
     if resumed:
         lines.append(f"Resumed: {run.agent.num_timesteps:,} episodes are done, {max(0, run.episodes_left):,} to go")
     return "\n".join(lines)
-
-
-def _rates(rates: dict[str, Any]) -> str:
-    return f"greedy {rates['greedy']:.1%}, sampled {rates['sampled']:.1%}"
 
 
 def _print_summary(summary: dict[str, Any], out: Path) -> None:
@@ -409,9 +396,7 @@ def evaluate_policy(argv: list[str]) -> int:
         from textgym.agents import CausalLM, evaluate
 
         policy = CausalLM.load(model_folder(options.policy))
-        rates = evaluate(
-            policy, env_id, options.episodes, max_new_tokens=options.max_new_tokens, **options.env_kwargs
-        )
+        rates = evaluate(policy, env_id, options.episodes, max_new_tokens=options.max_new_tokens, **options.env_kwargs)
     errors = {name: _standard_error(getattr(rates, name), rates.problems) for name in ("greedy", "sampled")}
     if options.json:
         values = {"env": options.env, "env_kwargs": options.env_kwargs, "policy": options.policy}
@@ -475,7 +460,7 @@ def _find_env(env_id: str) -> str:
     """Return the id without its module, which is imported.
 
     Raises:
-        BadInput: with close ids, if there is none.
+        BadInput: if there is none, with close ids, or if it is not one of text.
     """
     module, _, name = env_id.rpartition(":")
     if module:
@@ -486,6 +471,8 @@ def _find_env(env_id: str) -> str:
     if name not in gym.registry:
         ours = [other for other in gym.registry if _is_ours(other)]
         raise BadInput(f"there is no environment {name!r}{_close(name, ours)}; see textgym list")
+    if not _is_ours(name):
+        raise BadInput(f"{name} is not an environment of text; see textgym list")
     return name
 
 

@@ -53,7 +53,12 @@ def test_a_game_goes_on_until_it_says_why_it_ends():
     assert set(info) == {"messages"}
     observation, _, terminated, _, info = env.step("stop")
     assert (observation, terminated, info["stop_reason"]) == ("", True, "game_over")
-    assert env.render().splitlines() == [f"[user] {prompt}", "[assistant] hi", "[user] You said hi.", "[assistant] stop"]
+    assert env.render().splitlines() == [
+        f"[user] {prompt}",
+        "[assistant] hi",
+        "[user] You said hi.",
+        "[assistant] stop",
+    ]
 
 
 def test_the_parts_of_a_rubric_are_in_the_info():
@@ -161,7 +166,7 @@ def test_options_are_left_as_they_were(env):
 def test_bad_arguments_are_named():
     with pytest.raises(ValueError, match="render_mode must be None or 'ansi', got 'human'"):
         TextEnv(CopySource(), ExactMatch(), render_mode="human")
-    with pytest.raises(ValueError, match="split must be one of .* got 'dev'"):
+    with pytest.raises(ValueError, match=r"split must be one of .* got 'dev'"):
         TextEnv(CopySource(), ExactMatch(), split="dev")
     with pytest.raises(ValueError, match="CopySource has no difficulty"):
         TextEnv(CopySource(), ExactMatch()).reset(options={"difficulty": 1})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import math
 
@@ -117,7 +118,9 @@ def test_a_prefix_that_cannot_be_judged_does_not_spoil_the_total(moody):
 
 def copy_env(layout, **kwargs):
     source = CopySource(template="{text}=", alphabet="ab", min_length=3, max_length=3)
-    return TokenEnv(TextEnv(source, ExactMatch(), **kwargs), CharTokenizer("=ab"), window=8, max_tokens=4, layout=layout)
+    return TokenEnv(
+        TextEnv(source, ExactMatch(), **kwargs), CharTokenizer("=ab"), window=8, max_tokens=4, layout=layout
+    )
 
 
 def test_the_sliding_window():
@@ -170,7 +173,9 @@ def test_the_token_limit_ends_a_response_and_not_the_game():
     ]
 
 
-@pytest.mark.parametrize("action", [-1, 4, 2**70, 1.0, "a", None, [1], np.array([1]), np.array(0.5), np.float64(1)], ids=repr)
+@pytest.mark.parametrize(
+    "action", [-1, 4, 2**70, 1.0, "a", None, [1], np.array([1]), np.array(0.5), np.float64(1)], ids=repr
+)
 def test_an_action_is_a_token(action):
     env = copy_env("sliding")
     env.reset(seed=0)
@@ -234,3 +239,11 @@ def test_render_shows_the_response_under_way():
     assert env.render() == f"[user] {prompt}\n[assistant] ab"
     env.step(0)
     assert env.render() == f"[user] {prompt}\n[assistant] ab"
+
+
+def test_a_prompt_outside_the_vocabulary_is_named():
+    env = gym.make("TextMathTokens-v0", operators="+").unwrapped
+    text_env = env.text_env
+    text_env.source = dataclasses.replace(text_env.source, operators="*")
+    with pytest.raises(ValueError, match=r"character '\*' is not in the vocabulary '\+0123456789='"):
+        env.reset(seed=0)

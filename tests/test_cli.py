@@ -1,0 +1,347 @@
+"""The command line, run in this process, with a random model of the shape of "tiny"."""
+
+import importlib.util
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import gymnasium as gym
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from textgym.agents import runs
+from textgym.agents.grpo import GRPO, GRPOConfig
+from textgym.cli import main
+
+ROOT = Path(__file__).parents[1]
+SMALL = [
+    "--eval-episodes",
+    "20",
+    "--max-new-tokens",
+    "4",
+    "--prompts-per-update",
+    "4",
+    "--group-size",
+    "4",
+    "--transcripts-every",
+    "1",
+]
+
+
+def load_script(path):
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """A folder with the architecture and the tokenizer of "tiny", and random weights."""
+    make_tiny = load_script(ROOT / "examples/make_tiny.py")
+    folder = tmp_path_factory.mktemp("tiny")
+    tokenizer = make_tiny.make_tokenizer()
+    tokenizer.save_pretrained(folder)
+    make_tiny.make_model(tokenizer).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def train(tiny):
+    """Run ``textgym train`` on one-digit sums and return its status."""
+
+    def run(out, *more, episodes=64):
+        command = ["train", "--env", "TextMath-v0", "--env-kwargs", "difficulty=1", "--policy", str(tiny)]
+        return main([*command, "--total-episodes", str(episodes), "--out", str(out), *more])
+
+    return run
+
+
+def type_in(monkeypatch, *lines):
+    monkeypatch.setattr("sys.stdin", io.StringIO("".join(line + "\n" for line in lines)))
+
+
+# --- help and list
+
+
+def test_help_is_light():
+    code = "import sys; from textgym.cli import main; status = main(['--help']); print('torch' in sys.modules, status)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
+    assert result.returncode == 0, result.stderr
+    assert all(command in result.stdout for command in ("list", "play", "train", "eval"))
+    assert result.stdout.splitlines()[-1] == "False 0"
+
+
+def test_help_of_train_explains_every_field(capsys):
+    assert main(["train", "--help"]) == 0
+    help_text = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    for name in GRPOConfig.__dataclass_fields__:
+        assert re.search(f"--{name.replace('_', '-')}[ ,]", help_text), name
+    assert "Answers to each problem. (default: 8)" in help_text
+    assert main(["train", "--agent", "sft", "--help"]) == 0
+    help_text = capsys.readouterr().out
+    assert "--batch-size" in help_text and "--group-size" not in help_text
+
+
+def test_help_of_a_preset_shows_its_defaults(capsys):
+    assert main(["train", "--preset", "dapo", "--help"]) == 0
+    assert "(default: 0.28)" in capsys.readouterr().out
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("textgym 0.")
+
+
+def test_list(capsys):
+    assert main(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(line.split()[0] == "TextMathTokens-v0" for line in lines if line)
+
+
+def test_list_as_json(capsys):
+    assert main(["list", "--json"]) == 0
+    envs = json.loads(capsys.readouterr().out)
+    ours = [name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("textgym.")]
+    assert sorted(env["id"] for env in envs) == sorted(ours)
+    assert {env["oracle"] for env in envs} == {1.0}
+    assert max(env["random"] for env in envs) < 0.5
+
+
+# --- play
+
+
+def test_play(monkeypatch, capsys):
+    prompt, _ = gym.make("TextMath-v0", difficulty=1).reset(seed=3)
+    first, _, second = prompt.removeprefix("What is ").removesuffix("?").split()
+    type_in(monkeypatch, "", str(int(first) + int(second)), "y", "none", "n")
+    assert main(["play", "TextMath-v0", "--difficulty", "1", "--seed", "3"]) == 0
+    out = capsys.readouterr().out
+    assert prompt in out
+    assert "Type an answer" in out
+    assert "Right: reward 1, ended by answer." in out
+    assert "Not right: reward 0" in out and "A perfect answer: " in out
+    assert "1 of 2 right" in out
+
+
+def test_play_a_game(monkeypatch, capsys):
+    type_in(monkeypatch, "1", "what?", "2")
+    assert main(["play", "TextGuessNumber-v0", "--env-kwargs", "high=31", "--seed", "0"]) == 0
+    out = capsys.readouterr().out
+    assert "\nhigher\n" in out and "Answer with one whole number." in out
+    assert out.endswith("Bye!\n")  # the input ended in the middle
+
+
+def test_play_ends_politely_on_ctrl_c(monkeypatch, capsys):
+    def interrupt(prompt):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.input", interrupt)
+    assert main(["play", "TextCopyTokens-v0"]) == 0
+    assert capsys.readouterr().out.endswith("Bye!\n")
+
+
+# --- train
+
+
+def test_train(train, tmp_path, capsys):
+    out = tmp_path / "run"
+    assert train(out, *SMALL) == 0
+    shown = capsys.readouterr().out
+    assert "64 episodes, 16 in an update" in shown and "before" in shown and str(out) in shown.replace("\n", "")
+
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["env"], summary["env_kwargs"], summary["agent"]) == ("TextMath-v0", {"difficulty": 1}, "grpo")
+    assert (summary["seed"], summary["samples"]) == (0, 64)
+    assert set(summary["versions"]) == {"textgym", "torch", "transformers", "gymnasium", "python"}
+    for rates in (summary["before"], summary["after"]):
+        assert 0 <= rates["greedy"] <= 1 and 0 <= rates["sampled"] <= 1 and 0 < rates["problems"] <= 20
+    assert summary["seconds"] > 0
+
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [line["time/total_timesteps"] for line in lines] == [16, 32, 48, 64]
+    assert (out / "progress.csv").read_text().count("\n") == 5
+    assert list((out / "tensorboard").iterdir()) and (out / "transcripts.jsonl").stat().st_size
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((out / "config.json").read_text())["hyperparameters"]["group_size"] == 4
+
+    model = AutoModelForCausalLM.from_pretrained(out / "model")
+    tokenizer = AutoTokenizer.from_pretrained(out / "model")
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": "What is 1 + 1?"}], add_generation_prompt=True, return_tensors="pt"
+    )
+    assert model.generate(**prompt, max_new_tokens=2).shape[0] == 1
+
+    assert main(["eval", "--policy", str(out), "--env", "TextMath-v0", "--env-kwargs", "difficulty=1"]) == 0
+    assert "held-out problems" in capsys.readouterr().out
+
+
+def test_train_sft_from_a_run(train, tiny, tmp_path, capsys):
+    first, second = tmp_path / "first", tmp_path / "second"
+    small = ["--agent", "sft", "--eval-episodes", "10", "--max-new-tokens", "4", "--batch-size", "8"]
+    assert train(first, *small, episodes=16) == 0
+    assert train(second, *small, "--policy", str(first), episodes=8) == 0
+    before, after = json.loads((second / "summary.json").read_text())["before"], runs.read_json(first / "summary.json")
+    assert before == after["after"]  # it went on with the trained model
+    assert (second / "curve.png").exists()
+
+
+def test_train_on_tokens(tiny, tmp_path, capsys):
+    command = ["train", "--env", "TextCopyTokens-v0", "--policy", str(tiny), "--out", str(tmp_path / "run"), *SMALL]
+    assert main([*command, "--total-episodes", "16", "--env-kwargs", f"tokenizer={tiny}"]) == 0
+    assert main([*command[:-1], "9", "--out", str(tmp_path / "other")]) == 2
+    assert "vocabulary" in capsys.readouterr().err and not (tmp_path / "other").exists()
+
+
+def test_ctrl_c_and_resume_end_where_an_uninterrupted_run_does(train, tmp_path, capsys, monkeypatch):
+    whole, halves = tmp_path / "whole", tmp_path / "two halves"
+    options = [*SMALL, "--n-minibatches", "2", "--learning-rate", "1e-3", "--kl-coef", "0.01"]
+    assert train(whole, *options) == 0
+
+    update = GRPO.update
+
+    def interrupted_update(agent):
+        if agent.num_updates == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return update(agent)
+
+    with monkeypatch.context() as context:
+        context.setattr(GRPO, "update", interrupted_update)
+        assert train(halves, *options) == 130
+    out = capsys.readouterr().out
+    assert "32 episodes to go" in out and f"textgym train --resume --out '{halves}'" in out
+    assert not (halves / "summary.json").exists()
+
+    with (halves / "transcripts.jsonl").open("a") as file:  # of an update after the checkpoint, and then a kill
+        file.write('{"update": 2}\n{"upd')
+    assert main(["train", "--agent", "grpo", "--resume", "--out", str(halves)]) == 0
+    assert "32 to go" in capsys.readouterr().out
+
+    def weights(folder):
+        return AutoModelForCausalLM.from_pretrained(folder / "model").state_dict()
+
+    expected = weights(whole)
+    for name, value in weights(halves).items():
+        assert torch.equal(value, expected[name]), name
+    assert (halves / "transcripts.jsonl").read_text() == (whole / "transcripts.jsonl").read_text()
+    ours, theirs = runs.read_metrics(halves), runs.read_metrics(whole)
+    assert [line["rollout/ep_rew_mean"] for line in ours] == [line["rollout/ep_rew_mean"] for line in theirs]
+    first, second = (runs.read_json(folder / "summary.json") for folder in (halves, whole))
+    assert (first["before"], first["after"]) == (second["before"], second["after"])
+
+    # A finished run has nothing left to learn, and keeps its settings.
+    assert main(["train", "--resume", "--out", str(halves)]) == 0
+    assert main(["train", "--resume", "--out", str(halves), "--clip-range", "0.3"]) == 2
+    assert "--clip-range is 0.2" in capsys.readouterr().err
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(train, tmp_path, capsys, monkeypatch):
+    out = tmp_path / "run"
+
+    def fail(agent):
+        raise FloatingPointError("the loss is nan")
+
+    with monkeypatch.context() as context:
+        context.setattr(GRPO, "update", fail)
+        assert train(out, *SMALL, episodes=16) == 1
+    assert "the loss is nan" in capsys.readouterr().err
+    assert main(["train", "--resume", "--out", str(out)]) == 0
+    assert (out / "summary.json").exists()
+
+
+def test_a_folder_that_is_not_empty_is_refused(train, tmp_path, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "thesis.txt").write_text("precious")
+    assert train(tmp_path / "run") == 2
+    assert "is not empty" in capsys.readouterr().err
+
+
+def test_preset_and_options_over_it(monkeypatch):
+    config = runs.make_config("grpo", "rloo", kl_coef=0.5)
+    assert (config.advantage, config.kl_coef) == ("rloo", 0.5)
+    with pytest.raises(ValueError, match="sft has no preset 'rloo'; it has none"):
+        runs.make_config("sft", "rloo")
+
+
+def test_smooth_is_the_mean_of_the_neighbours():
+    values = [0.0, 3.0, float("nan"), 6.0]
+    assert runs.smooth(torch.tensor(values).numpy(), 3).tolist() == [1.5, 1.5, 4.5, 6.0]
+    assert runs.smooth(torch.tensor(values[:2]).numpy(), 2).tolist() == [0.0, 1.5]  # the one before
+
+
+# --- eval and bad input
+
+
+def test_eval_as_json(tiny, capsys):
+    command = ["eval", "--policy", str(tiny), "--env", "TextCopy-v0", "--env-kwargs", "alphabet=abc", "max_length=4"]
+    assert main([*command, "--episodes", "7", "--max-new-tokens", "4", "--json"]) == 0
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    values = json.loads(line)
+    assert values["env_kwargs"] == {"alphabet": "abc", "max_length": 4}
+    assert values["problems"] <= 7 and values["greedy_se"] >= 0 and 0 <= values["sampled"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("command", "culprit"),
+    [
+        ("tain", "'tain', did you mean train"),
+        ("play TextMth-v0", "'TextMth-v0', did you mean TextMath-v0"),
+        ("play no_such_module:TextMath-v0", "can't import 'no_such_module'"),
+        ("play CartPole-v1", "CartPole-v1 is not an environment of text"),
+        ("play TextCopy-v0 --difficulty 3", "no setting 'difficulty'"),
+        ("play TextMath-v0 --difficulty 9", "difficulty must be a whole number from 1 to 5, got 9"),
+        ("play TextMath-v0 --split dev", "got 'dev'"),
+        ("play TextMath-v0 --env-kwargs digits", "key=value, got 'digits'"),
+        ("play", "ID"),
+        ("list --jso", "--jso"),
+        ("eval --env TextMath-v0 --policy /nowhere/model", "/nowhere/model"),
+        ("eval --env TextMath-v0 --policy no_such_model", "can't load 'no_such_model'"),
+        ("eval --env textmath-v0", "did you mean TextMath-v0"),
+        ("eval --env TextMath-v0 --episodes 0", "episodes must be >= 1, got 0"),
+        ("train", "--env"),
+        ("train --agent ppo --env TextMath-v0", "ppo"),
+        ("train --agent", "--agent"),
+        ("train --env TextMath-v0 --preset gpro", "grpo has no preset 'gpro'"),
+        ("train --env TextMath-v0 --group-size 1", "group_size must be >= 2, got 1"),
+        ("train --env TextMath-v0 --grup-size 1", "--grup-size"),
+        ("train --env TextMath-v0 --total-episodes 0", "total_episodes must be >= 1, got 0"),
+        ("train --env TextMath-v0 --env-kwargs dificulty=1", "no setting 'dificulty'"),
+        ("train --env TextMath-v1", "'TextMath-v1', did you mean TextMath-v0"),
+        ("train --resume", "--resume needs --out"),
+        ("train --resume --out /nowhere/run", "no run to resume in /nowhere/run"),
+    ],
+)
+def test_bad_input_is_named(command, culprit, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(command.split()) == 2
+    error = " ".join(capsys.readouterr().err.replace("│", " ").split())
+    assert culprit in error
+    assert "Traceback" not in error and len(error) < 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- the demo
+
+
+def test_demo_twice(tiny, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("textgym.agents.policy.TINY", tiny)
+    monkeypatch.chdir(tmp_path)
+    demo = load_script(ROOT / "benchmarks/demo.py")
+    monkeypatch.setattr(demo, "TOTAL_EPISODES", 512)
+    for seed in ("0", "1"):
+        assert demo.main(["--seed", seed]) == 0
+        out = capsys.readouterr().out
+        assert [line for line in out.split("\n")[:-2] if len(line) > 80] == []
+        result = json.loads(out.splitlines()[-1])
+        assert (result["benchmark"], result["seed"], result["problems"]) == ("demo", int(seed), 500)
+        assert {"before", "after", "seconds"} < set(result)
+    assert runs.read_json(tmp_path / "runs/demo/summary.json")["seed"] == 1
