@@ -229,8 +229,10 @@ class TokenVectorEnv(_Episodes):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self.contexts: list[list[int]] = [[] for _ in range(num_envs)]
-        self._window = np.full((num_envs, window), tokenizer.pad_id, np.int64)
-        self._response = np.zeros((num_envs, max_tokens), np.int64)
+        # Observations are the `window` columns of the tape before `_end`. Sliding by a token moves `_end`, not the
+        # tokens; at the tape's end the last window is copied to its beginning.
+        self._tape = np.full((num_envs, 2 * window), tokenizer.pad_id, np.int64)
+        self._end = window
         self._length = np.zeros(num_envs, np.int64)
         self._paid = np.zeros(num_envs)
         self._masks = np.broadcast_to(tokenizer.action_mask, (num_envs, tokenizer.vocab_size))
@@ -241,14 +243,15 @@ class TokenVectorEnv(_Episodes):
         """Start episodes; ``options`` as in ``TextEnv.reset``, and ``reset_mask``, bool (num_envs,)."""
         prompts, infos = self._begin(seed, options)
         self._write_prompts(prompts)
-        return self._window.copy(), _columns(self.num_envs, infos) | self._mask_columns(list(prompts))
+        return self._window().copy(), _columns(self.num_envs, infos) | self._mask_columns(list(prompts))
 
     def step(self, actions: Any) -> tuple[TokenArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Add one token to each response; ``actions`` integers (num_envs,)."""
         tokens = self._check(actions, (self.num_envs,))
         over_before = self._over.copy()
         rows = self._running()
-        tokens = tokens[rows]
+        if len(rows) < self.num_envs:
+            tokens = tokens[rows]
         self._append(rows, tokens)
         rewards = np.zeros(self.num_envs)
         stopped = tokens == self.tokenizer.stop_id
@@ -257,7 +260,7 @@ class TokenVectorEnv(_Episodes):
             self._pay_increments(rows[~ended], rewards)
         if not ended.any():
             no = np.zeros(self.num_envs, bool)
-            return self._window.copy(), rewards, over_before, no, self._mask_columns(rows)
+            return self._window().copy(), rewards, over_before, no, self._mask_columns(rows)
         return self._end_responses(rows[ended], stopped[ended], rows, over_before, rewards)
 
     def step_tokens(
@@ -281,15 +284,14 @@ class TokenVectorEnv(_Episodes):
         lengths = mask.sum(1)
         over_before = self._over.copy()
         increments = np.zeros(tokens.shape)
-        self._response[rows, : tokens.shape[1]] = tokens[rows]
         if self.dense:
             for length in range(1, tokens.shape[1]):
                 running = rows[lengths[rows] > length]
-                self._length[running] = length
+                self._write_windows(running, tokens[running, :length].tolist())
                 self._pay_increments(running, increments[:, length - 1])
-        self._length[rows] = lengths[rows]
+        responses = [tokens[row, : lengths[row]].tolist() for row in rows.tolist()]
+        self._write_windows(rows, responses)
         stopped = tokens[rows, lengths[rows] - 1] == self.tokenizer.stop_id
-        self._write_windows(rows)
         result = self._end_responses(rows, stopped, rows, over_before, np.zeros(self.num_envs))
         increments[rows, lengths[rows] - 1] = result[1][rows]
         return result[0], increments, *result[2:]
@@ -302,10 +304,10 @@ class TokenVectorEnv(_Episodes):
         tokens = np.asarray(tokens)
         if tokens.shape != shape or not np.issubdtype(tokens.dtype, np.integer):
             raise InvalidAction(f"tokens must be integers of shape {shape}, got {tokens.dtype} {tokens.shape}")
-        if tokens.size and (tokens.min() < 0 or tokens.max() >= self.tokenizer.vocab_size):
+        checked: TokenArray = tokens.astype(np.int64, copy=False)
+        if checked.size and checked.view(np.uint64).max() >= self.tokenizer.vocab_size:  # negative ones are huge there
             bad = tokens[(tokens < 0) | (tokens >= self.tokenizer.vocab_size)][0]
             raise InvalidAction(f"a token must be in 0..{self.tokenizer.vocab_size - 1}, got {bad}")
-        checked: TokenArray = tokens.astype(np.int64, copy=False)
         return checked
 
     def _check_whole(self, tokens: TokenArray, mask: BoolArray, rows: Any) -> None:
@@ -328,22 +330,35 @@ class TokenVectorEnv(_Episodes):
             raise ValueError("a response ends without the stop token before max_tokens")
 
     def _append(self, rows: Any, tokens: TokenArray) -> None:
-        lengths = self._length[rows]
-        self._response[rows, lengths] = tokens
-        self._length[rows] = lengths + 1
         if self.layout == "slots":
-            self._window[rows, self.window - self.max_tokens + lengths] = tokens
-        elif len(rows) == self.num_envs:  # without the copies of fancy indexing
-            self._window[:, :-1] = self._window[:, 1:]
-            self._window[:, -1] = tokens
+            self._window()[rows, self.window - self.max_tokens + self._length[rows]] = tokens
         else:
-            self._window[rows, :-1] = self._window[rows, 1:]
-            self._window[rows, -1] = tokens
+            idle = np.flatnonzero(self._over)
+            if len(idle):
+                still = self._window()[idle]
+            if self._end == self._tape.shape[1]:
+                self._tape[:, : self.window] = self._window()
+                self._end = self.window
+            self._tape[rows, self._end] = tokens
+            self._end += 1
+            if len(idle):
+                self._window()[idle] = still
+        self._length[rows] += 1
+
+    def _window(self) -> TokenArray:
+        """Return the observations as a view, int64 (num_envs, window)."""
+        return self._tape[:, self._end - self.window : self._end]
+
+    def _responses(self, rows: Any) -> list[list[int]]:
+        """Return the tokens of the responses under way, or just ended."""
+        lengths = self._length[rows].tolist()
+        windows = self._window()[rows, -self.max_tokens :].tolist()
+        if self.layout == "slots":
+            return [window[:length] for window, length in zip(windows, lengths, strict=True)]
+        return [window[self.max_tokens - length :] for window, length in zip(windows, lengths, strict=True)]
 
     def _texts(self, rows: Any) -> list[str]:
-        decode = self.tokenizer.decode
-        ids, lengths = self._response[rows].tolist(), self._length[rows].tolist()
-        return [decode(row[:length]) for row, length in zip(ids, lengths, strict=True)]
+        return [self.tokenizer.decode(response) for response in self._responses(rows)]
 
     def _pay_increments(self, rows: Any, rewards: FloatArray) -> None:
         if len(rows) == 0:
@@ -374,40 +389,39 @@ class TokenVectorEnv(_Episodes):
                 over_rows.append(row)
                 set_stop_reason(info, stop)
             else:
-                response = self._response[row, : self._length[row]].tolist()
+                response = self._responses([row])[0]
                 self.contexts[row] += response + self.tokenizer.encode_reply(message, stopped=stop)
-                self._length[row] = 0
-                self._write_windows([row])
+                self._write_windows([row], [[]])
         self._paid[rows] = 0.0
         self._over[over_rows] = True
         if self.autoreset_mode == AutoresetMode.DISABLED or not over_rows:
             columns = _columns(self.num_envs, infos)
         else:
-            final_obs = {row: self._window[row].copy() for row in over_rows}
+            final_obs = dict(zip(over_rows, self._window()[over_rows], strict=True))
             final_infos = {row: infos[row] | {"action_mask": self.tokenizer.action_mask} for row in over_rows}
             prompts, columns = self._restart(infos, final_obs, final_infos)
             self._write_prompts(prompts)
-        return self._window.copy(), rewards, terminations, truncations, columns | self._mask_columns(played)
+        return self._window().copy(), rewards, terminations, truncations, columns | self._mask_columns(played)
 
     def _write_prompts(self, prompts: Mapping[int, str]) -> None:
         rows = list(prompts)
         for row, prompt in prompts.items():
             self.contexts[row] = self.tokenizer.encode_prompt(prompt)
-        self._length[rows] = 0
         self._paid[rows] = 0.0  # a reset may interrupt an episode
-        self._write_windows(rows)
+        self._write_windows(rows, [[]] * len(rows))
 
-    def _write_windows(self, rows: Any) -> None:
-        self._window[rows] = self.tokenizer.pad_id
-        for row in rows:
-            window, context = self._window[row], self.contexts[row]
-            response = self._response[row, : self._length[row]].tolist()
+    def _write_windows(self, rows: Any, responses: Sequence[list[int]]) -> None:
+        """Show the contexts of ``rows``, and these responses to them."""
+        windows = self._window()
+        windows[rows] = self.tokenizer.pad_id
+        self._length[rows] = [len(response) for response in responses]
+        for row, response in zip(rows, responses, strict=True):
             if self.layout == "sliding":
-                write_right(window, context + response)
+                write_right(windows[row], self.contexts[row] + response)
             else:
                 slots = self.window - self.max_tokens
-                write_left(window[:slots], context)
-                write_left(window[slots:], response)
+                write_left(windows[row, :slots], self.contexts[row])
+                write_left(windows[row, slots:], response)
 
     def _mask_columns(self, rows: Any) -> dict[str, Any]:
         played = np.zeros(self.num_envs, bool)
@@ -419,9 +433,16 @@ def _columns(n: int, infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """Turn the infos of some rows into arrays with presence masks, as Gymnasium's vector envs do."""
     columns: dict[str, Any] = {}
     names = dict.fromkeys(name for info in infos.values() for name in info)
+    everywhere = np.zeros(n, bool)
+    everywhere[list(infos)] = True
     for name in names:
-        having = [row for row, info in infos.items() if name in info]
-        values = [infos[row][name] for row in having]
+        having, present = list(infos), everywhere.copy()
+        values = [info.get(name, _MISSING) for info in infos.values()]
+        if any(value is _MISSING for value in values):
+            having = [row for row, info in infos.items() if name in info]
+            values = [infos[row][name] for row in having]
+            present = np.zeros(n, bool)
+            present[having] = True
         first = values[0]
         if isinstance(first, (bool, int, float)):
             column = np.zeros(n, type(first))
@@ -433,7 +454,8 @@ def _columns(n: int, infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
             column = np.full(n, None, object)
             for row, value in zip(having, values, strict=True):
                 column[row] = value
-        present = np.zeros(n, bool)
-        present[having] = True
         columns[name], columns[f"_{name}"] = column, present
     return columns
+
+
+_MISSING = object()

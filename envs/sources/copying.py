@@ -41,7 +41,8 @@ class CopySource:
     def draw(self, rng: np.random.Generator) -> Problem:
         """Return a text of random characters."""
         length = int(rng.integers(self.min_length, self.max_length + 1))
-        text = "".join([self.alphabet[i] for i in rng.integers(0, len(self.alphabet), length).tolist()])
+        places = (rng.random(length) * len(self.alphabet)).astype(int)  # half the time of rng.integers
+        text = "".join([self.alphabet[i] for i in places.tolist()])
         return self._problem(text)
 
     def solution(self, problem: Problem) -> str | None:
