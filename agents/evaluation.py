@@ -14,14 +14,16 @@ from textgym.agents.rollout import Rollout, collect
 
 @dataclasses.dataclass(frozen=True)
 class Evaluation:
-    """Rates over ``problems`` distinct held-out problems, one response to each."""
+    """Success rates over ``episodes`` responses to ``problems`` distinct held-out problems."""
 
     greedy: float
     """Success rate of the most probable tokens."""
     sampled: float
     """Success rate of sampling at temperature 1."""
+    episodes: int
+    """Number of responses of each kind."""
     problems: int
-    """Number of problems; fewer than asked for where the task has no more."""
+    """Number of distinct problems: less than ``episodes`` where the task has no more, and each comes several times."""
     unscored: int
     """Responses whose reward could not be computed, which count neither way."""
 
@@ -37,7 +39,7 @@ def evaluate(
     split: str = "test",
     **env_kwargs: Any,
 ) -> Evaluation:
-    """Play the first ``episodes`` distinct problems of a split, greedily and by sampling.
+    """Play the first ``episodes`` distinct problems of a split, greedily and by sampling; begin anew where they end.
 
     The problems are the same for every policy and seed; the policy's own random streams are not touched. With n
     problems the standard error of a rate p is sqrt(p (1 - p) / n): 0.022 at p = 0.5, n = 500.
@@ -45,7 +47,7 @@ def evaluate(
     Args:
         policy: who answers.
         env_id: a sequence-level id, with ``env_kwargs`` for ``gym.make_vec``.
-        episodes: how many problems.
+        episodes: how many responses of each kind.
         max_new_tokens: longest response.
         batch_size: episodes played at once.
         seed: of the sampling.
@@ -62,9 +64,10 @@ def evaluate(
     for temperature, parts in rollouts.items():
         successes = torch.cat([part.successes for part in parts])
         scored = torch.cat([torch.isfinite(part.returns) for part in parts])
-        rates[temperature] = successes[scored].float().mean().item()
+        rates[temperature] = int(successes[scored].sum()) / max(int(scored.sum()), 1)
         unscored += int((~scored).sum())
-    return Evaluation(rates[0.0], rates[1.0], sum(len(part.prompts) for part in rollouts[0.0]), unscored)
+    problems = _count_problems(env_id, episodes, split, env_kwargs)
+    return Evaluation(rates[0.0], rates[1.0], episodes, problems, unscored)
 
 
 def play_problems(
@@ -78,19 +81,18 @@ def play_problems(
     split: str,
     env_kwargs: dict[str, Any],
 ) -> list[Rollout]:
-    """Play one episode on each of the first ``episodes`` problems of a split, in batches.
+    """Play ``episodes`` episodes in batches: on the first distinct problems of a split, over and over if they are few.
 
     Raises:
         ValueError: if the split is empty.
     """
     generator = torch.Generator(policy.device).manual_seed(seed)
     rollouts: list[Rollout] = []
-    probe = gym.make(env_id, split=split, **env_kwargs).unwrapped
-    count = _count_problems(probe, episodes, split)
+    count = _count_problems(env_id, episodes, split, env_kwargs)
     if count == 0:
         raise ValueError(f"{env_id} has no {split} problems")
-    for start in range(0, count, batch_size):
-        indices = list(range(start, min(start + batch_size, count)))
+    for start in range(0, episodes, batch_size):
+        indices = [i % count for i in range(start, min(start + batch_size, episodes))]
         env = gym.make_vec(env_id, num_envs=len(indices), autoreset_mode="Disabled", **env_kwargs)
         options = {"problem": indices, "split": split}
         rollouts.append(
@@ -107,8 +109,9 @@ def play_problems(
     return rollouts
 
 
-def _count_problems(env: Any, wanted: int, split: str) -> int:
-    """Return how many distinct problems there are, up to ``wanted``."""
+def _count_problems(env_id: str, wanted: int, split: str, env_kwargs: dict[str, Any]) -> int:
+    """Return how many distinct problems the split has, up to ``wanted``."""
+    env: Any = gym.make(env_id, **env_kwargs).unwrapped
     text_env = getattr(env, "text_env", env)
     for index in range(wanted):
         try:

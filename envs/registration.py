@@ -67,7 +67,7 @@ TASKS: dict[str, Task] = {
         token_settings={"template": "{count} {low} {high}="},
     ),
     "TextMath": Task(
-        "arithmetic, from one-digit sums (difficulty 1) to word problems (5)",
+        "arithmetic, from one digit (difficulty 1) to word problems (5)",
         ArithmeticSource, MathVerifier, window=16, max_tokens=8, dense_reward=PrefixMatch,
         settings={"difficulty": 2},
         token_settings={"template": "{compact}="},
