@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
+from textgym.agents.attention import use_decoding_attention
 from textgym.agents.losses import entropy_from_logits, token_logprobs
 from textgym.envs.tokenizers import ChatTokenizer
 
@@ -29,6 +30,7 @@ class CausalLM:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         """Wrap a ``PreTrainedModel`` and its ``PreTrainedTokenizerBase``."""
         self.model = _without_dropout(model)
+        use_decoding_attention(model)
         self.tokenizer = ChatTokenizer(tokenizer)
 
     @classmethod

@@ -34,7 +34,6 @@ class Samples:
     stopped: Tensor
 
 
-@torch.no_grad()
 def sample(
     policy: CausalLM,
     prompts: Sequence[Sequence[int]],
@@ -61,61 +60,47 @@ def sample(
         ValueError: for an empty batch or prompt, or lengths and temperatures out of range.
     """
     _check(prompts, max_new_tokens, temperature)
-    device = policy.device
+    device, pad_id, stop_id = policy.device, policy.tokenizer.pad_id, policy.tokenizer.stop_id
     unique = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(prompt) for prompt in prompts))}
     which = torch.tensor([unique[tuple(prompt)] for prompt in prompts], device=device)
-    ids, mask = pad_left(list(unique), policy.tokenizer.pad_id, device)
-    logits, cache = _prefill(policy, ids, mask, which, max_new_tokens)
-
-    count, width = len(prompts), ids.shape[1]
-    tokens = torch.full((count, max_new_tokens), policy.tokenizer.pad_id, device=device)
-    logprobs = torch.zeros(count, max_new_tokens, device=device)
-    lengths = torch.full((count,), max_new_tokens, device=device)
-    stopped = torch.zeros(count, dtype=torch.bool, device=device)
-    rows = torch.arange(count, device=device)
-    running = torch.ones(count, dtype=torch.bool, device=device)
-    full_attention = all(type(layer) is _Preallocated for layer in cache.layers)
-    visible = torch.ones(count, width + max_new_tokens, dtype=torch.long, device=device)
-    visible[:, :width] = mask[which]
-    if (
-        full_attention
-    ):  # a 4D mask of what to add to the scores is used as it is, where a 2D one is built anew each step
-        hidden = torch.finfo(logits.dtype).min
-        visible = torch.zeros(visible.shape, dtype=logits.dtype, device=device).masked_fill(visible == 0, hidden)
-    prompt_lengths = mask.sum(1)[which]
-
-    for t in range(max_new_tokens):
-        drawn, logprob = _draw(logits, temperature, generator)
-        live = rows[running]
-        tokens[live, t], logprobs[live, t] = drawn[running], logprob[running]
-        if not ignore_stop:
-            stops = running & (drawn == policy.tokenizer.stop_id)
-            stopped[rows[stops]] = True
-            lengths[rows[stops]] = t + 1
-            running = running & ~stops
-            left = int(running.sum())
-            if left == 0:
+    ids, mask = pad_left(list(unique), pad_id, device)
+    tokens = torch.full((len(prompts), max_new_tokens), pad_id, device=device)
+    logprobs = torch.zeros(len(prompts), max_new_tokens, device=device)
+    with torch.inference_mode():
+        logits, cache = _prefill(policy, ids, mask, which)
+        rows = torch.arange(len(prompts), device=device)
+        running = torch.ones_like(rows, dtype=torch.bool)
+        positions_next, seen = mask.sum(1)[which], _Seen(mask[which], max_new_tokens, logits.dtype, cache)
+        for t in range(max_new_tokens):
+            drawn, logprob = _draw(logits, temperature, generator)
+            tokens[rows, t], logprobs[rows, t] = drawn, logprob
+            if not ignore_stop:
+                running = running & (drawn != stop_id)
+                left = int(running.sum())
+                if left == 0:
+                    break
+                if left <= _COMPACT_BELOW * len(rows):
+                    keep = torch.nonzero(running).squeeze(1)
+                    rows, drawn, running, positions_next = rows[keep], drawn[keep], running[keep], positions_next[keep]
+                    seen.select(keep)
+                    cache.batch_select_indices(keep)
+            if t + 1 == max_new_tokens:
                 break
-            if left <= _COMPACT_BELOW * len(rows):
-                keep = torch.nonzero(running).squeeze(1)
-                rows, drawn, running = rows[keep], drawn[keep], running[keep]
-                visible, prompt_lengths = visible[keep], prompt_lengths[keep]
-                cache.batch_select_indices(keep)
-        if t + 1 == max_new_tokens:
-            break
-        seen = visible[:, : width + t + 1]
-        out = policy.model(
-            input_ids=drawn[:, None],
-            attention_mask=seen[:, None, None] if full_attention else seen,
-            position_ids=(prompt_lengths + t)[:, None],
-            past_key_values=cache,
-            use_cache=True,
-        )
-        logits = out.logits[:, -1]
-
-    longest = int(lengths.max())
-    token_mask = torch.arange(longest, device=device) < lengths[:, None]
-    return Samples(ids[which], mask[which], tokens[:, :longest], token_mask, logprobs[:, :longest], stopped)
+            out = policy.model(
+                input_ids=drawn[:, None],
+                attention_mask=seen.until(ids.shape[1] + t + 1),
+                position_ids=positions_next[:, None],
+                past_key_values=cache,
+                use_cache=True,
+            )
+            logits, positions_next = out.logits[:, -1], positions_next + 1
+    tokens, logprobs = tokens[:, : t + 1], logprobs[:, : t + 1]
+    stops = (tokens == stop_id) & (not ignore_stop)
+    stopped = stops.any(1)
+    lengths = torch.where(stopped, stops.int().argmax(1) + 1, t + 1)
+    token_mask = torch.arange(t + 1, device=device) < lengths[:, None]  # what finished rows drew while they waited
+    tokens, logprobs = torch.where(token_mask, tokens, pad_id), torch.where(token_mask, logprobs, 0.0)
+    return Samples(ids[which], mask[which], tokens, token_mask, logprobs, stopped)
 
 
 def pad_left(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -126,15 +111,32 @@ def pad_left(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device
     return ids, mask
 
 
-class _Preallocated(DynamicLayer):
-    """A cache layer with room for all tokens to come, where ``DynamicLayer`` copies everything at each step."""
+class _Seen:
+    """What each row may look at, as the mask that costs the model least."""
 
-    def __init__(self, prompt: Any, which: Tensor, capacity: int) -> None:
+    def __init__(self, prompt_mask: Tensor, new_tokens: int, dtype: torch.dtype, cache: DynamicCache) -> None:
+        self._mask = torch.cat([prompt_mask, prompt_mask.new_ones(len(prompt_mask), new_tokens)], 1)
+        self._additive = all(type(layer) is _Preallocated for layer in cache.layers)
+        if self._additive:  # a 4D mask of what to add to the scores is used as it is; a 2D one is built anew each step
+            hidden = torch.finfo(dtype).min
+            self._mask = torch.zeros_like(self._mask, dtype=dtype).masked_fill(self._mask == 0, hidden)
+
+    def until(self, width: int) -> Tensor:
+        return self._mask[:, None, None, :width] if self._additive else self._mask[:, :width]
+
+    def select(self, rows: Tensor) -> None:
+        self._mask = self._mask[rows]
+
+
+class _Preallocated(DynamicLayer):
+    """A cache layer with room for tokens to come, where ``DynamicLayer`` copies everything at each step."""
+
+    def __init__(self, prompt: Any, which: Tensor) -> None:
         """Copy a prefilled prompt layer, one row for each entry of ``which``."""
         super().__init__()  # type: ignore[no-untyped-call]
-        self._length = prompt.keys.shape[2]
-        self._buffers = [_expanded(states, which, capacity) for states in (prompt.keys, prompt.values)]
         self.dtype, self.device, self.is_initialized = prompt.keys.dtype, prompt.keys.device, True
+        self._length = prompt.keys.shape[2]
+        self._buffers = [_with_room(states[which]) for states in (prompt.keys, prompt.values)]
         self._show()
 
     def update(
@@ -143,13 +145,15 @@ class _Preallocated(DynamicLayer):
         """Append and return everything so far."""
         start = self._length
         self._length += key_states.shape[2]
+        if self._length > self._buffers[0].shape[2]:
+            self._buffers = [_with_room(buffer) for buffer in self._buffers]
         for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
             buffer[:, :, start : self._length] = states
         return self._show()
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Keep some rows."""
-        self._buffers = [buffer[indices] for buffer in self._buffers]
+        self._buffers = [_with_room(states[indices]) for states in self._show()]
         self._show()
 
     def _show(self) -> tuple[Tensor, Tensor]:
@@ -157,16 +161,15 @@ class _Preallocated(DynamicLayer):
         return self.keys, self.values
 
 
-def _expanded(states: Tensor, which: Tensor, capacity: int) -> Tensor:
-    _, heads, length, size = states.shape
-    buffer = states.new_empty(len(which), heads, capacity, size)
-    buffer[:, :, :length] = states[which]
+def _with_room(states: Tensor) -> Tensor:
+    """Return a copy with room for half as many tokens again, and 16 at least."""
+    rows, heads, length, size = states.shape
+    buffer = states.new_empty(rows, heads, length + max(16, length // 2), size)
+    buffer[:, :, :length] = states
     return buffer
 
 
-def _prefill(
-    policy: CausalLM, ids: Tensor, mask: Tensor, which: Tensor, new_tokens: int
-) -> tuple[Tensor, DynamicCache]:
+def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor, which: Tensor) -> tuple[Tensor, DynamicCache]:
     """Run the unique prompts; return the next-token logits and the cache, one row for each entry of ``which``."""
     cache = DynamicCache(config=policy.model.config)
     out = policy.model(
@@ -178,8 +181,7 @@ def _prefill(
         logits_to_keep=1,
     )
     if all(type(layer) is DynamicLayer for layer in cache.layers):
-        capacity = ids.shape[1] + new_tokens
-        cache.layers = [_Preallocated(layer, which, capacity) for layer in cache.layers]
+        cache.layers = [_Preallocated(layer, which) for layer in cache.layers]
     else:  # sliding windows and the like keep their own layers
         cache.batch_select_indices(which)
     return out.logits[:, -1][which], cache
@@ -190,8 +192,10 @@ def _draw(logits: Tensor, temperature: float, generator: torch.Generator | None)
     logprobs = (logits.float() / (temperature or 1.0)).log_softmax(-1)
     if temperature == 0:
         drawn = logprobs.argmax(-1)
-    else:  # argmax p/e with e ~ Exp(1) is a draw from p
-        drawn = (logprobs.exp() / torch.empty_like(logprobs).exponential_(generator=generator)).argmax(-1)
+    else:  # the first token at which the cumulated probability exceeds a uniform number
+        cumulated = logprobs.exp().cumsum(-1)
+        uniform = torch.rand(len(logprobs), 1, generator=generator, device=logprobs.device) * (1 - 1e-6)
+        drawn = (cumulated <= uniform * cumulated[:, -1:]).sum(-1)
     return drawn, logprobs.gather(-1, drawn[:, None]).squeeze(-1)
 
 

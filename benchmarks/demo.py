@@ -31,12 +31,12 @@ from textgym.cli import main as textgym
 ENV = "TextMath-v0"
 OUT = Path("runs/demo")
 HYPERPARAMETERS = {
-    "prompts_per_update": 32,
-    "group_size": 8,
+    "prompts_per_update": 64,
+    "group_size": 4,
     "learning_rate": 3e-4,
     "max_new_tokens": 8,
 }
-TOTAL_EPISODES = 50_000
+TOTAL_EPISODES = 180_000
 SHOWN = 8
 
 

@@ -3,8 +3,8 @@
     pip install trl==1.16.0 && python benchmarks/grpo_vs_trl.py
 
 Both start from the same weights (``tiny``), on 2-digit sums, with the same batch (64 problems, 4 answers each),
-learning rate, warm-up, advantage (centred) and normalisation (over tokens). Success is that of sampling at temperature 1 on 300
-held-out problems, measured with our evaluation every few updates, outside the clock. Prints one JSON line.
+learning rate, warm-up, advantage (centred) and normalisation (over tokens). Success is that of sampling at temperature
+1 on 300 held-out problems, measured with our evaluation every few updates, outside the clock. Prints one JSON line.
 """
 
 from __future__ import annotations

@@ -15,10 +15,11 @@ import time
 import gymnasium as gym
 import numpy as np
 import torch
-from transformers import GenerationConfig
+from transformers import AutoModelForCausalLM, GenerationConfig
 
 import textgym  # noqa: F401
 from textgym.agents import CausalLM, sample
+from textgym.agents.policy import TINY
 from textgym.agents.sampling import pad_left
 
 NEW_TOKENS = 64
@@ -31,6 +32,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15)
     args = parser.parse_args()
     policy = CausalLM.load(args.policy)
+    folder = TINY if args.policy == "tiny" else args.policy
+    plain = AutoModelForCausalLM.from_pretrained(folder).to(policy.device).eval()  # as transformers comes
     env = gym.make_vec(args.env, num_envs=64, group_size=8)
     texts, _ = env.reset(seed=0)
     prompts = [policy.tokenizer.encode_prompt(text) for text in texts]
@@ -51,7 +54,7 @@ def main() -> None:
             eos_token_id=policy.tokenizer.stop_id if stop else None,
             pad_token_id=policy.tokenizer.pad_id,
         )
-        out = policy.model.generate(ids, attention_mask=mask, generation_config=config)[:, ids.shape[1] :]
+        out = plain.generate(ids, attention_mask=mask, generation_config=config)[:, ids.shape[1] :]
         if not stop:
             return out.numel()
         ended = (out == policy.tokenizer.stop_id).cumsum(1)

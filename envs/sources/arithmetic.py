@@ -13,7 +13,7 @@ from textgym.envs.sources._settings import check_template, check_whole, literal_
 from textgym.envs.task import Problem
 
 _TEMPLATE = "What is {expression}?"
-_OPERATORS = {1: "+-", 2: "+", 3: "+-*"}
+_OPERATORS = {1: "+", 2: "+", 3: "+-*"}
 _DIGITS = {1: 1, 2: 2, 3: 2}
 
 
@@ -23,7 +23,7 @@ class ArithmeticSource:
 
     | difficulty | question                                                                    |
     |-----------:|-----------------------------------------------------------------------------|
-    | 1          | a sum or difference of one-digit numbers that is itself one digit, from 0   |
+    | 1          | a sum of two one-digit numbers that has one digit itself                    |
     | 2          | the sum of two numbers up to 99, at least one of them of two digits         |
     | 3          | two of + - * between three numbers up to 99; those next to * have one digit |
     | 4          | a word problem of one step                                                  |
@@ -95,7 +95,7 @@ class ArithmeticSource:
             high = 10 if three and factor and self.digits is None else 10**digits
             numbers.append(int(rng.integers(1 if before == "/" else 0, high)))
         easiest = self.difficulty == 1 and self.operators is None and self.digits is None
-        if easiest and not 0 <= _value(numbers, operators) <= 9:
+        if easiest and sum(numbers) > 9:
             return self._numbers_and_operators(rng)
         if self.difficulty == 2 and digits > 1 and max(numbers) < 10 ** (digits - 1):
             return self._numbers_and_operators(rng)
