@@ -432,17 +432,13 @@ class TokenVectorEnv(_Episodes):
 def _columns(n: int, infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
     """Turn the infos of some rows into arrays with presence masks, as Gymnasium's vector envs do."""
     columns: dict[str, Any] = {}
-    names = dict.fromkeys(name for info in infos.values() for name in info)
-    everywhere = np.zeros(n, bool)
-    everywhere[list(infos)] = True
-    for name in names:
-        having, present = list(infos), everywhere.copy()
-        values = [info.get(name, _MISSING) for info in infos.values()]
-        if any(value is _MISSING for value in values):
-            having = [row for row, info in infos.items() if name in info]
-            values = [infos[row][name] for row in having]
-            present = np.zeros(n, bool)
-            present[having] = True
+    if not infos:
+        return columns
+    names = next(iter(infos.values())).keys()
+    alike = all(info.keys() == names for info in infos.values())
+    for name in names if alike else dict.fromkeys(name for info in infos.values() for name in info):
+        having = [row for row, info in infos.items() if alike or name in info]
+        values = [infos[row][name] for row in having]
         first = values[0]
         if isinstance(first, (bool, int, float)):
             column = np.zeros(n, type(first))
@@ -454,8 +450,7 @@ def _columns(n: int, infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
             column = np.full(n, None, object)
             for row, value in zip(having, values, strict=True):
                 column[row] = value
+        present = np.zeros(n, bool)
+        present[having] = True
         columns[name], columns[f"_{name}"] = column, present
     return columns
-
-
-_MISSING = object()

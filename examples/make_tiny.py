@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument(
         "--stop-at", type=float, default=0.38, help="greedy success on training problems of TextMath-v0"
     )
+    parser.add_argument("--eval-episodes", type=int, default=500)
     args = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = make_tokenizer()
@@ -95,13 +96,13 @@ def main() -> None:
     for round_ in tqdm(range(args.rounds)):
         for teacher, updates in teachers:
             teacher.learn(updates * args.batch_size)
-        rates = evaluate(policy, "TextMath-v0", 500, max_new_tokens=8, split="train")
+        rates = evaluate(policy, "TextMath-v0", args.eval_episodes, max_new_tokens=8, split="train")
         tqdm.write(f"round {round_ + 1}: greedy {rates.greedy:.3f}, sampled {rates.sampled:.3f} on training problems")
         policy.save(args.folder)
         if rates.greedy >= args.stop_at:
             break
     for env_id, settings, _ in MIXTURE:
-        rates = evaluate(policy, env_id, 500, max_new_tokens=32, **settings)
+        rates = evaluate(policy, env_id, args.eval_episodes, max_new_tokens=32, **settings)
         print(f"| {env_id} {settings or ''} | {rates.greedy:.3f} | {rates.sampled:.3f} | {rates.problems} |")
 
 

@@ -20,9 +20,10 @@ from stable_baselines3 import PPO
 
 import textgym  # noqa: F401
 
+# No answer is longer than two characters, and a response that could be longer would only add steps without a lesson.
 SETTINGS = {
-    "TextReverseTokens-v0": {"min_length": 2, "max_length": 2, "dense": True},
-    "TextMathTokens-v0": {"difficulty": 1, "dense": True},
+    "TextReverseTokens-v0": {"min_length": 2, "max_length": 2, "dense": True, "max_tokens": 2, "window": 6},
+    "TextMathTokens-v0": {"difficulty": 1, "dense": True, "max_tokens": 2, "window": 6},
 }
 
 

@@ -1,0 +1,36 @@
+"""Every example runs from beginning to end, with arguments that make it short."""
+
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+SHORT = {
+    "custom_task.py": ["--updates", "1"],
+    "make_tiny.py": ["{tmp}/tiny", "--rounds", "1", "--batch-size", "4", "--eval-episodes", "4"],
+    "sb3_ppo.py": ["--env", "TextMathTokens-v0", "--total-timesteps", "64"],
+}
+
+
+def test_every_example_is_run():
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SHORT)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_it_runs(name, tmp_path, monkeypatch, capsys):
+    arguments = [argument.format(tmp=tmp_path) for argument in SHORT[name]]
+    monkeypatch.setattr(sys, "argv", [name, *arguments])
+    runpy.run_path(str(EXAMPLES / name), run_name="__main__")
+    out = capsys.readouterr().out
+    assert out
+    if name == "sb3_ppo.py":
+        result = json.loads(out.splitlines()[-1])
+        assert 0 <= result["train_success"] <= 1 and result["total_timesteps"] >= 64
+    if name == "make_tiny.py":
+        from transformers import AutoModelForCausalLM
+
+        model = AutoModelForCausalLM.from_pretrained(tmp_path / "tiny")
+        assert 500_000 < model.num_parameters() < 2_000_000
