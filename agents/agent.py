@@ -14,10 +14,12 @@ import signal
 import sys
 import threading
 import time
+import typing
+import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
@@ -68,6 +70,10 @@ class AgentConfig:
         Raises:
             ValueError: naming the field and its value.
         """
+        for name, hint in typing.get_type_hints(type(self)).items():
+            choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
+            if choices and getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
         for name in ("max_new_tokens", "checkpoint_every", "transcripts_every", "micro_batch_size"):
             value = getattr(self, name)
             if value is not None and value < 1:
@@ -76,8 +82,9 @@ class AgentConfig:
             raise ValueError(f"learning_rate must be >= 0, got {self.learning_rate}")
         if not self.max_grad_norm > 0:
             raise ValueError(f"max_grad_norm must be > 0, got {self.max_grad_norm}")
-        if self.warmup_updates < 0:
-            raise ValueError(f"warmup_updates must be >= 0, got {self.warmup_updates}")
+        for name in ("warmup_updates", "seed"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
 
 
 class Agent(ABC):
@@ -127,7 +134,7 @@ class Agent(ABC):
         self.optimizer = torch.optim.AdamW(
             self.policy.parameters(), lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
         )
-        self.generator = torch.Generator(self.policy.device).manual_seed(self.config.seed)
+        self.generator = torch.Generator(self.policy.device)
         self._predict_generator = torch.Generator(self.policy.device).manual_seed(self.config.seed)
         self._logger: Logger | None = None
         self._seconds = 0.0
@@ -147,14 +154,14 @@ class Agent(ABC):
             progress_bar: show one on stderr.
 
         Raises:
-            FloatingPointError: if a loss or gradient is not finite; the parameters are those before that update.
+            FloatingPointError: if log-probabilities or gradients are not finite; that optimiser step is not taken.
         """
         start, target = self.num_timesteps, self.num_timesteps + total_episodes
         callbacks = _as_callback(callback)
         callbacks.init_callback(self)  # type: ignore[arg-type]
-        callbacks.on_training_start(locals(), globals())
         bar = tqdm(total=total_episodes, unit="episode", disable=not progress_bar, dynamic_ncols=True)
         with _deferred_interrupt() as interrupted, bar, self._open_logger():
+            callbacks.on_training_start(locals(), globals())
             while self.num_timesteps < target and not interrupted.is_set():
                 began = time.perf_counter()
                 callbacks.on_rollout_start()
@@ -172,7 +179,7 @@ class Agent(ABC):
                     break
             if self.logdir:
                 self.save(self.logdir / "checkpoint")
-        callbacks.on_training_end()
+            callbacks.on_training_end()
         if interrupted.is_set():
             raise KeyboardInterrupt
         return self
@@ -228,9 +235,9 @@ class Agent(ABC):
         logdir: str | Path | None = None,
         verbose: int = 0,
         device: str = "auto",
-        dtype: str = "auto",
+        dtype: str = "saved",
     ) -> Self:
-        """Return an agent that goes on exactly where ``save`` was called, on the same env.
+        """Return an agent that goes on exactly where ``save`` was called, on the same env, device and dtype.
 
         Raises:
             FileNotFoundError: if ``path`` is no such folder.
@@ -242,6 +249,7 @@ class Agent(ABC):
         if not (path / "agent.pt").is_file():
             raise FileNotFoundError(f"there is no checkpoint at {path}: agent.pt is missing")
         state = torch.load(path / "agent.pt", weights_only=True, map_location="cpu")
+        dtype = state["dtype"] if dtype == "saved" else dtype
         policy = CausalLM.load((path / "model").resolve(), device=device, dtype=dtype)
         agent = cls(policy, env, logdir=logdir, verbose=verbose, **state["config"])
         agent._restore(state)
@@ -274,8 +282,12 @@ class Agent(ABC):
         """Number of sub-envs and group size that an update needs."""
 
     def update_seed(self, attempt: int = 0) -> int:
-        """Return the env seed of this update: a function of the config's seed and the number of updates alone."""
-        words = np.random.SeedSequence([self.config.seed, self.num_updates, attempt]).generate_state(1)
+        """Return the seed of this update's problems and draws: decided by the config's seed and ``num_updates``.
+
+        No random stream goes on from update to update, so a checkpoint needs none to resume exactly.
+        """
+        who = zlib.crc32(type(self).__name__.encode())  # so that GRPO does not begin with the problems that SFT saw
+        words = np.random.SeedSequence([self.config.seed, who, self.num_updates, attempt]).generate_state(1)
         return int(words[0])
 
     def micro_batches(self, rows: Tensor, width: int) -> Iterator[Tensor]:
@@ -363,11 +375,11 @@ class Agent(ABC):
     def _state(self) -> dict[str, Any]:
         return {
             "config": dataclasses.asdict(self.config),
+            "dtype": str(self.policy.model.dtype).removeprefix("torch."),
             "num_timesteps": self.num_timesteps,
             "num_updates": self.num_updates,
             "seconds": self._seconds,
             "optimizer": self.optimizer.state_dict(),
-            "generator": self.generator.get_state(),
         }
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -375,7 +387,6 @@ class Agent(ABC):
         self.num_updates = state["num_updates"]
         self._seconds = state["seconds"]
         self.optimizer.load_state_dict(state["optimizer"])
-        self.generator.set_state(state["generator"])
 
 
 _MAX_LOGITS = 2**26
@@ -394,7 +405,8 @@ class JSONLines(KVWriter):
 
     def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
         """Write one line."""
-        values = {name: value.item() if hasattr(value, "item") else value for name, value in key_values.items()}
+        shown = {name: value for name, value in key_values.items() if "json" not in (key_excluded.get(name) or ())}
+        values = {name: value.item() if hasattr(value, "item") else value for name, value in shown.items()}
         self._file.write(json.dumps(values) + "\n")
         self._file.flush()
 

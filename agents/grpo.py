@@ -59,7 +59,8 @@ class GRPOConfig(AgentConfig):
     resample: int = 0
     """Dynamic sampling: at most this many further rounds to replace groups without variance."""
     overlong: Literal["keep", "mask", "penalty", "mask_and_penalty"] = "keep"
-    """Answers cut by ``max_new_tokens``: keep their reward, leave them out, or lower it as they near the limit."""
+    """Answers cut by ``max_new_tokens``: keep their reward, leave them out, or lower it as they near the limit. (The
+    limit of a token-level env is part of the task, and what it cuts is not left out.)"""
     overlong_cache: int = 16
     """Tokens before the limit over which the penalty grows from 0 to 1."""
     n_epochs: int = 1
@@ -81,10 +82,17 @@ class GRPOConfig(AgentConfig):
             raise ValueError(f"temperature must be > 0, got {self.temperature}")
         if self.ratio == "seq" and self.norm != "seq":
             raise ValueError(f"ratio='seq' (GSPO) needs norm='seq', got norm={self.norm!r}")
-        if "penalty" in self.overlong and self.overlong_cache > self.max_new_tokens:
-            raise ValueError(
-                f"overlong_cache must be <= max_new_tokens, got {self.overlong_cache} and {self.max_new_tokens}"
-            )
+        for name in ("kl_coef", "resample", "clip_range", "clip_range_high"):
+            if (getattr(self, name) or 0) < 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        if self.dual_clip is not None and self.dual_clip <= 1:
+            raise ValueError(f"dual_clip must be > 1, got {self.dual_clip}")
+        if self.kl_in_reward and self.kl_coef == 0:
+            raise ValueError("kl_in_reward needs kl_coef > 0")
+        if self.kl_coef > 0 and not self.kl_in_reward and self.kl_kind == "k1":
+            raise ValueError("kl_kind='k1' has no gradient in the loss: use k2, or kl_in_reward")
+        if self.ratio == "none" and self.n_epochs * self.n_minibatches > 1:
+            raise ValueError("ratio='none' (REINFORCE) is right for one step on each batch: n_epochs=n_minibatches=1")
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -120,6 +128,11 @@ class GRPO(Agent):
         if preset is not None and preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
         super().__init__(policy, env, **{**PRESETS.get(preset or "", {}), **hyperparameters})
+        if "penalty" in self.config.overlong and self.config.overlong_cache > self._length_limit():
+            raise ValueError(
+                f"overlong_cache must be <= the longest response, got {self.config.overlong_cache} and "
+                f"{self._length_limit()}"
+            )
         self.reference = copy.deepcopy(self.policy) if self.config.kl_coef > 0 else None
 
     @property
@@ -161,13 +174,15 @@ class GRPO(Agent):
         return rollout, metrics
 
     def _collect(self, attempt: int) -> Rollout:
+        seed = self.update_seed(attempt)
+        self.generator.manual_seed(seed)
         rollout = collect(
             self.policy,
             self.env,
             max_new_tokens=self.config.max_new_tokens,
             temperature=self.config.temperature,
             generator=self.generator,
-            seed=self.update_seed(attempt),
+            seed=seed,
         )
         self.num_timesteps += len(rollout.prompts)
         return rollout
@@ -176,12 +191,11 @@ class GRPO(Agent):
         """Return what the groups compare: the returns, with the overlong penalty and the KL in the reward."""
         returns = rollout.returns
         if "penalty" in self.config.overlong:
-            returns = returns + soft_overlong_penalty(
-                rollout.lengths, self.config.max_new_tokens, self.config.overlong_cache
-            )
+            lengths = rollout.last_response_lengths
+            returns = returns + soft_overlong_penalty(lengths, self._length_limit(), self.config.overlong_cache)
         if self.reference is not None and self.config.kl_in_reward:
-            reference = self._logprobs(self.reference, rollout)
-            kl = kl_penalty(rollout.logprobs, reference, rollout.action_mask, "k1").sum(1)
+            own, reference = self._logprobs(self.policy, rollout), self._logprobs(self.reference, rollout)
+            kl = kl_penalty(own, reference, rollout.action_mask, "k1").sum(1)
             returns = returns - self.config.kl_coef * kl
         return returns
 
@@ -198,7 +212,8 @@ class GRPO(Agent):
             if config.n_minibatches > 1:
                 order = torch.randperm(len(order), generator=self.generator, device=order.device)
             for rows in order.chunk(config.n_minibatches):
-                steps.append(self._step(batch, advantages, old, reference, rows))
+                # In order again: neighbours share a prompt.
+                steps.append(self._step(batch, advantages, old, reference, rows.sort().values))
         return {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]} | {
             "train/adv_mean": advantages.mean().item(),
             "train/adv_std": advantages.std(unbiased=False).item(),
@@ -213,6 +228,7 @@ class GRPO(Agent):
         weights = torch.zeros_like(batch.logprobs)
         weights[rows] = loss_weights(batch.action_mask[rows], config.norm, self._length_limit())
         tokens = float(batch.action_mask[rows].sum())
+        self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
         totals: dict[str, float] = {}
         for part_rows in self.micro_batches(rows, batch.tokens.shape[1]):
             part = batch.select(part_rows)
@@ -233,7 +249,8 @@ class GRPO(Agent):
             )
             loss = pg_loss
             if reference is not None:
-                kl = kl_penalty(logprobs, reference[part_rows, :width], mask, config.kl_kind)
+                part_old = None if old is None else old[part_rows, :width]
+                kl = kl_penalty(logprobs, reference[part_rows, :width], mask, config.kl_kind, part_old)
                 loss = loss + config.kl_coef * (weights[part_rows, :width] * kl).sum()
                 metrics["kl_ref"] = masked_mean(kl.detach(), mask)
             loss.backward()

@@ -66,16 +66,25 @@ class Rollout:
         """Number of sampled tokens, int64 (B,)."""
         return self.action_mask.sum(1)
 
+    @property
+    def last_response_lengths(self) -> Tensor:
+        """Number of tokens of each row's last response, int64 (B,)."""
+        columns = torch.arange(self.tokens.shape[1], device=self.tokens.device)
+        last_message = torch.where(self.token_mask & ~self.action_mask, columns, -1).amax(1)
+        return self.token_mask.sum(1) - 1 - last_message
+
     def select(self, rows: Tensor) -> Rollout:
-        """Return some rows (int64 indices), without the columns that none of them uses."""
+        """Return some rows (int64 indices), without the columns of padding that none of them needs."""
         width = int(self.token_mask[rows].sum(1).max()) if len(rows) else 0
         picked = rows.tolist()
 
         def cut(values: Tensor) -> Tensor:
             return values[rows, :width]
 
+        prompts = int(self.prompt_mask[rows].sum(1).max()) if len(rows) else 0
+        start = self.prompt_ids.shape[1] - prompts
         return Rollout(
-            self.prompt_ids[rows], self.prompt_mask[rows], cut(self.tokens), cut(self.token_mask),
+            self.prompt_ids[rows, start:], self.prompt_mask[rows, start:], cut(self.tokens), cut(self.token_mask),
             cut(self.action_mask), cut(self.logprobs), cut(self.rewards), self.group_ids[rows], self.terminated[rows],
             self.truncated[rows], self.successes[rows], [self.prompts[i] for i in picked],
             [self.responses[i] for i in picked], [self.statuses[i] for i in picked],
@@ -128,13 +137,16 @@ def collect(
         options: for ``env.reset``.
 
     Raises:
-        ValueError: if the env resets itself, or speaks another vocabulary.
+        ValueError: if the env resets itself, or speaks another vocabulary, or the policy's context is too short.
+        FloatingPointError: if the policy's log-probabilities are not finite.
     """
 
     def draw(level: _SequenceLevel | _TokenLevel, rows: list[_Row], running: list[int]) -> list[_Drawn]:
         contexts = [rows[i].context for i in running]
         limit = level.limit(max_new_tokens)
         samples = sample(policy, contexts, max_new_tokens=limit, temperature=temperature, generator=generator)
+        if not torch.isfinite(samples.logprobs).all():
+            raise FloatingPointError("the policy's log-probabilities are not finite: look at its weights and dtype")
         lengths = samples.token_mask.sum(1).tolist()
         drawn = zip(samples.tokens.tolist(), samples.logprobs.tolist(), lengths, samples.stopped.tolist(), strict=True)
         return [(ids[:length], logprobs[:length], stopped) for ids, logprobs, length, stopped in drawn]

@@ -57,6 +57,8 @@ class RunSettings:
         Raises:
             ValueError: naming the field and its value.
         """
+        if "split" in self.env_kwargs:
+            raise ValueError("a run trains on the train split and is measured on the test split: leave split out")
         for name in ("total_episodes", "eval_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")

@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from textgym.agents.attention import NAME as DECODING_ATTENTION
 from textgym.agents.policy import CausalLM, positions
 
 _COMPACT_BELOW = 0.75
@@ -57,10 +58,14 @@ def sample(
         ignore_stop: go on to ``max_new_tokens`` whatever is drawn (for speed measurements).
 
     Raises:
-        ValueError: for an empty batch or prompt, or lengths and temperatures out of range.
+        ValueError: for an empty batch or prompt, lengths and temperatures out of range, or more tokens than the model
+            has positions for.
     """
     _check(prompts, max_new_tokens, temperature)
     device, pad_id, stop_id = policy.device, policy.tokenizer.pad_id, policy.tokenizer.stop_id
+    longest, room = max(map(len, prompts)), getattr(policy.model.config, "max_position_embeddings", None)
+    if room is not None and longest + max_new_tokens - 1 > room:
+        raise ValueError(f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {room}")
     unique = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(prompt) for prompt in prompts))}
     which = torch.tensor([unique[tuple(prompt)] for prompt in prompts], device=device)
     ids, mask = pad_left(list(unique), pad_id, device)
@@ -70,7 +75,7 @@ def sample(
         logits, cache = _prefill(policy, ids, mask, which)
         rows = torch.arange(len(prompts), device=device)
         running = torch.ones_like(rows, dtype=torch.bool)
-        positions_next, seen = mask.sum(1)[which], _Seen(mask[which], max_new_tokens, logits.dtype, cache)
+        positions_next, seen = mask.sum(1)[which], _Seen(policy.model, mask[which], max_new_tokens, cache)
         for t in range(max_new_tokens):
             drawn, logprob = _draw(logits, temperature, generator)
             tokens[rows, t], logprobs[rows, t] = drawn, logprob
@@ -114,12 +119,13 @@ def pad_left(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device
 class _Seen:
     """What each row may look at, as the mask that costs the model least."""
 
-    def __init__(self, prompt_mask: Tensor, new_tokens: int, dtype: torch.dtype, cache: DynamicCache) -> None:
+    def __init__(self, model: Any, prompt_mask: Tensor, new_tokens: int, cache: DynamicCache) -> None:
         self._mask = torch.cat([prompt_mask, prompt_mask.new_ones(len(prompt_mask), new_tokens)], 1)
-        self._additive = all(type(layer) is _Preallocated for layer in cache.layers)
+        takes_4d = model.config._attn_implementation in ("eager", "sdpa", DECODING_ATTENTION)
+        self._additive = takes_4d and all(type(layer) is _Preallocated for layer in cache.layers)
         if self._additive:  # a 4D mask of what to add to the scores is used as it is; a 2D one is built anew each step
-            hidden = torch.finfo(dtype).min
-            self._mask = torch.zeros_like(self._mask, dtype=dtype).masked_fill(self._mask == 0, hidden)
+            hidden = torch.finfo(model.dtype).min
+            self._mask = torch.zeros_like(self._mask, dtype=model.dtype).masked_fill(self._mask == 0, hidden)
 
     def until(self, width: int) -> Tensor:
         return self._mask[:, None, None, :width] if self._additive else self._mask[:, :width]

@@ -45,6 +45,7 @@ class SFT(Agent):
         batch = demonstrate(self.policy, self.env, seed=self.update_seed())
         self.num_timesteps += len(batch.prompts)
         weights = loss_weights(batch.action_mask, "token")
+        self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
         loss, right = 0.0, 0.0
         for rows in self.micro_batches(torch.arange(len(weights), device=weights.device), batch.tokens.shape[1]):
             part = batch.select(rows)
@@ -53,5 +54,6 @@ class SFT(Agent):
             part_loss = -torch.where(part.action_mask, weights[rows, :width] * logprobs, 0.0).sum()
             part_loss.backward()
             loss += part_loss.item()
-            right += masked_mean(logprobs.exp(), part.action_mask).item() * len(rows) / len(weights)
+            share = (part.action_mask.sum() / batch.action_mask.sum()).item()
+            right += masked_mean(logprobs.detach().exp(), part.action_mask).item() * share
         return {"train/loss": loss, "train/token_probability": right, "train/grad_norm": self.step_optimizer()}

@@ -34,7 +34,7 @@ def make_tokenizer(pad: str = "<pad>") -> PreTrainedTokenizerFast:
 def make_model(kind: str, scale: float):
     ids = {"bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1}
     sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 4}
-    sizes |= {"num_key_value_heads": 2, "max_position_embeddings": 128, "vocab_size": len(CHARS)}
+    sizes |= {"num_key_value_heads": 2, "max_position_embeddings": 512, "vocab_size": len(CHARS)}
     torch.manual_seed(0)
     if kind == "llama":
         model = LlamaForCausalLM(LlamaConfig(**sizes, **ids))
@@ -42,7 +42,7 @@ def make_model(kind: str, scale: float):
         model = MistralForCausalLM(MistralConfig(**sizes, **ids, sliding_window=6))
     else:
         model = GPT2LMHeadModel(
-            GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=128, vocab_size=len(CHARS), **ids)
+            GPT2Config(n_embd=32, n_layer=2, n_head=4, n_positions=512, vocab_size=len(CHARS), **ids)
         )
     with torch.no_grad():  # sharper than initialisation, so that a wrong position or mask shows
         for parameter in model.parameters():

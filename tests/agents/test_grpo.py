@@ -110,6 +110,8 @@ def naive_gradient(policy, reference, old, rollout, config):
 def test_loss_and_gradients_equal_a_naive_loop(make_policy, make_bandit, monkeypatch, preset, moved):
     """``moved``: the policy has left the reference and the policy that sampled, so that ratios, clips and KL act."""
     policy, old, reference = (make_policy(scale=3.0) for _ in range(3))
+    if moved and preset == "rloo":
+        return  # REINFORCE takes one step on each batch, and says so
     settings = {"prompts_per_update": 8, "resample": 0, "overlong": "keep", "n_epochs": 1 + moved}
     agent = make_agent(policy, make_bandit, preset=preset, **settings)
     rollout = agent._collect(0)
@@ -186,7 +188,7 @@ def test_learning_rate_0_changes_no_bit_and_keeps_the_ratio_at_1(make_policy, ma
 
 
 def test_the_first_step_has_ratio_exactly_1(make_policy, make_bandit):
-    metrics = make_agent(make_policy(scale=2.0), make_bandit, prompts_per_update=16).update()
+    metrics = make_agent(make_policy(scale=2.0), make_bandit, OddLength(), prompts_per_update=16).update()
     assert metrics["train/ratio_mean"] == metrics["train/ratio_max"] == 1.0
     assert metrics["train/clip_fraction"] == metrics["train/approx_kl"] == 0.0
 
@@ -323,7 +325,6 @@ def test_5_updates_save_load_5_updates_equal_10(make_policy, make_bandit, tmp_pa
     for key, state in first["state"].items():
         assert all(torch.equal(value, second["state"][key][name]) for name, value in state.items())
     assert straight.num_timesteps == resumed.num_timesteps
-    assert torch.equal(straight.generator.get_state(), resumed.generator.get_state())
 
 
 def test_ctrl_c_ends_the_update_and_leaves_a_usable_checkpoint(make_policy, make_bandit, tmp_path):
@@ -439,13 +440,21 @@ def test_predict_and_evaluation_touch_no_training_state(make_policy, make_bandit
         ({"ratio": "seq"}, ValueError, "needs norm='seq'"),
         ({"max_new_tokens": 0}, ValueError, "max_new_tokens"),
         ({"overlong": "penalty", "overlong_cache": 99}, ValueError, "overlong_cache"),
+        ({"overlong": "maks"}, ValueError, "overlong must be one of keep, mask"),
+        ({"advantage": "mean"}, ValueError, "advantage must be one of center"),
+        ({"kl_coef": -1.0}, ValueError, "kl_coef must be >= 0"),
+        ({"seed": -1}, ValueError, "seed must be >= 0"),
+        ({"dual_clip": 0.5}, ValueError, "dual_clip must be > 1"),
+        ({"kl_in_reward": True}, ValueError, "needs kl_coef > 0"),
+        ({"kl_coef": 0.1, "kl_kind": "k1"}, ValueError, "no gradient in the loss"),
+        ({"ratio": "none", "n_epochs": 2}, ValueError, "one step on each batch"),
         ({"preset": "ppo"}, ValueError, "preset must be one of"),
         ({"learning_rte": 1.0}, TypeError, "has no learning_rte"),
     ],
 )
 def test_bad_settings_are_named(make_policy, make_bandit, settings, error, message):
     with pytest.raises(error, match=message):
-        GRPO(make_policy(), make_bandit(16, 4), **settings)
+        make_agent(make_policy(), make_bandit, **settings)
 
 
 def test_an_env_of_the_wrong_size_is_named(make_policy, make_bandit):
