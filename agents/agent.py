@@ -197,9 +197,12 @@ class Agent(ABC):
         """
         temperature = 0.0 if deterministic else 1.0
         if isinstance(observation, np.ndarray) and np.issubdtype(observation.dtype, np.integer):
-            windows = observation.reshape(-1, observation.shape[-1])
-            pad = self.policy.tokenizer.pad_id
-            contexts = [[int(i) for i in window if i != pad] for window in windows]
+            if observation.max() >= self.policy.tokenizer.num_ids:
+                raise ValueError(
+                    f"token {observation.max()} is not in the policy's vocabulary of {self.policy.tokenizer.num_ids}: "
+                    f"make the env with tokenizer=policy.tokenizer"
+                )
+            contexts = [self._unpadded(window) for window in observation.reshape(-1, observation.shape[-1]).tolist()]
             tokens = self._respond(contexts, 1, temperature)
             actions = np.array([ids[0] for ids in tokens])
             return (actions if observation.ndim == 2 else actions[0]), None
@@ -342,6 +345,13 @@ class Agent(ABC):
             return self.config.learning_rate
         size = sum(parameter.numel() for parameter in self.policy.parameters())
         return 1e-4 if size < 10**7 else 1e-5 if size < 10**9 else 1e-6
+
+    def _unpadded(self, window: list[int]) -> list[int]:
+        """Return the ids of a token-level observation; a pad that may be the stop token counts at the edges only."""
+        pad = self.policy.tokenizer.pad_id
+        real = [i for i, token in enumerate(window) if token != pad]
+        inner = window[real[0] : real[-1] + 1] if real else []
+        return inner if pad == self.policy.tokenizer.stop_id else [token for token in inner if token != pad]
 
     def _respond(self, contexts: list[list[int]], length: int, temperature: float) -> list[list[int]]:
         samples = sample(

@@ -48,7 +48,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", choices=list(SETTINGS), default="TextReverseTokens-v0")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--total-timesteps", type=int, default=200_000)
+    parser.add_argument("--total-timesteps", type=int, default=100_000)
     parser.add_argument("--layout", choices=["sliding", "slots"], default="sliding")
     args = parser.parse_args()
     torch.set_num_threads(1)  # an MLP this small is slower on two

@@ -421,6 +421,14 @@ def test_predict_answers_texts_and_windows(make_policy, make_bandit):
     assert token == tokens[0] == tokens[1] == agent.policy.model(torch.tensor([ids])).logits[0, -1].argmax()
 
 
+def test_predict_keeps_stop_tokens_between_turns_where_pad_is_the_same_token(make_policy, make_bandit):
+    agent = make_agent(make_policy(pad="<eos>"), make_bandit)
+    assert agent._unpadded([0, 0, 5, 0, 6, 7]) == [5, 0, 6, 7]
+    assert make_agent(make_policy(), make_bandit)._unpadded([1, 5, 0, 6, 1, 7]) == [5, 0, 6, 7]
+    with pytest.raises(ValueError, match=r"token 5000 is not in the policy's vocabulary of \d+"):
+        agent.predict(np.array([5000, 5]))
+
+
 def test_predict_and_evaluation_touch_no_training_state(make_policy, make_bandit):
     agent = make_agent(make_policy(scale=2.0), make_bandit)
     agent.learn(1)
