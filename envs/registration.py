@@ -38,7 +38,10 @@ class Task:
     source: Callable[..., Source]
     reward: Callable[[], Reward]
     window: int
-    """Observation length of the token level, in tokens."""
+    """Observation length of the token level, in tokens: room for the longest prompt of the default settings and, in a
+    game, for all its turns, by characters and in either layout."""
+    preset_window: int
+    """The same for the short prompts of the ``...Tokens-v0`` preset."""
     max_tokens: int
     """Longest response of the token level, in tokens."""
     dense_reward: Callable[[], Reward] | None = None
@@ -53,37 +56,37 @@ class Task:
 TASKS: dict[str, Task] = {
     "TextCopy": Task(
         "repeat a short text",
-        CopySource, ExactMatch, window=16, max_tokens=8, dense_reward=PrefixMatch,
+        CopySource, ExactMatch, window=32, preset_window=16, max_tokens=8, dense_reward=PrefixMatch,
         token_settings={"template": "{text}=", "alphabet": "0123456789"},
     ),
     "TextReverse": Task(
         "write a short text backwards",
-        ReverseSource, ExactMatch, window=16, max_tokens=8, dense_reward=PrefixMatch,
+        ReverseSource, ExactMatch, window=48, preset_window=16, max_tokens=8, dense_reward=PrefixMatch,
         token_settings={"template": "{text}=", "alphabet": "0123456789"},
     ),
     "TextIncreasing": Task(
         "write increasing numbers between two bounds",
-        IncreasingSource, IncreasingRun, window=32, max_tokens=20, dense_reward=IncreasingRun,
+        IncreasingSource, IncreasingRun, window=128, preset_window=32, max_tokens=20, dense_reward=IncreasingRun,
         token_settings={"template": "{count} {low} {high}="},
     ),
     "TextMath": Task(
         "arithmetic, from one digit (difficulty 1) to word problems (5)",
-        ArithmeticSource, MathVerifier, window=16, max_tokens=8, dense_reward=PrefixMatch,
+        ArithmeticSource, MathVerifier, window=256, preset_window=16, max_tokens=8, dense_reward=PrefixMatch,
         settings={"difficulty": 2},
         token_settings={"template": "{compact}="},
     ),
     "TextCountdown": Task(
         "reach a target with each given number once",
-        CountdownSource, CountdownVerifier, window=64, max_tokens=32,
+        CountdownSource, CountdownVerifier, window=192, preset_window=64, max_tokens=32,
         token_settings={"template": "{numbers} {target}="},
     ),
     "TextGSM8K": Task(
         "grade-school word problems, bundled or from a GSM8K-format file",
-        GSM8KSource, MathVerifier, window=1024, max_tokens=400,
+        GSM8KSource, MathVerifier, window=1536, preset_window=1536, max_tokens=400,
     ),
     "TextGuessNumber": Task(
         "find a number by hints of higher and lower",
-        GuessNumberSource, ExactMatch, window=64, max_tokens=4, env=GuessNumber,
+        GuessNumberSource, ExactMatch, window=320, preset_window=160, max_tokens=4, env=GuessNumber,
         token_settings={"template": "{high}?"},
     ),
 }  # fmt: skip
@@ -92,7 +95,8 @@ TASKS: dict[str, Task] = {
 def register_envs() -> None:
     """Register each task as ``<name>-v0`` and ``<name>Tokens-v0``."""
     for name, task in TASKS.items():
-        for suffix, kwargs in ("", {}), ("Tokens", {"level": "token", **task.token_settings}):
+        preset = {"level": "token", "window": task.preset_window, **task.token_settings}
+        for suffix, kwargs in ("", {}), ("Tokens", preset):
             gym.register(
                 id=f"{name}{suffix}-v0",
                 entry_point="textgym.envs.registration:make_env",
@@ -130,10 +134,12 @@ def make_env(
 
     Raises:
         TypeError: for a setting that the task's source does not have.
-        ValueError: for a value out of range, or ``dense`` where the task has no partial credit.
+        ValueError: for a value out of range, ``dense`` where the task has no partial credit, or an argument of the
+            token level at the sequence level.
     """
     text_env = _text_env_maker(task, dense, split, render_mode, settings)()
     if level == "sequence":
+        _refuse_token_arguments(task, tokenizer, window, max_tokens, layout)
         return text_env
     return TokenEnv(text_env, **_token_kwargs(task, text_env, level, tokenizer, window, max_tokens, layout, dense))
 
@@ -162,6 +168,7 @@ def make_vector_env(
     make = _text_env_maker(task, dense, split, render_mode, settings)
     groups: dict[str, Any] = {"group_size": group_size, "autoreset_mode": autoreset_mode}
     if level == "sequence":
+        _refuse_token_arguments(task, tokenizer, window, max_tokens, layout)
         return TextVectorEnv(make, num_envs, **groups)
     kwargs = _token_kwargs(task, make(), level, tokenizer, window, max_tokens, layout, dense)
     return TokenVectorEnv(make, num_envs, **kwargs, **groups)
@@ -179,6 +186,17 @@ def _text_env_maker(
     source = task.source(**{**task.settings, **settings})
     reward = task.dense_reward() if dense and task.dense_reward else task.reward()
     return lambda: task.env(source, reward, split=split, render_mode=render_mode)
+
+
+def _refuse_token_arguments(name: str, tokenizer: Any, window: int | None, max_tokens: int | None, layout: str) -> None:
+    changed = {
+        "tokenizer": not (isinstance(tokenizer, str) and tokenizer == "char"),
+        "window": window not in (None, TASKS[name].preset_window),  # a Tokens id made at the other level brings it
+        "max_tokens": max_tokens is not None,
+        "layout": layout != TOKENS_LAYOUT,
+    }
+    if given := [argument for argument, is_changed in changed.items() if is_changed]:
+        raise ValueError(f"{', '.join(given)}: for level='token' only, but the level is 'sequence'")
 
 
 def _token_kwargs(

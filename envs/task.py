@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import threading
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,8 +23,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 SPLITS = ("train", "test")
+STATUSES = frozenset(("ok", "timeout", "error"))
 _TEST_ONE_IN = 5
 _MAX_REDRAWS = 1_000
+_LOCK = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -83,9 +86,18 @@ class Score:
     status: Sequence[str] = ()
 
     def __post_init__(self) -> None:
-        """Fill in ``status`` and check that the failed items, and no others, are NaN."""
-        if not self.status:
+        """Fill in ``status``; check the lengths, and that the failed items, and no others, are NaN."""
+        if not len(self.status):
             object.__setattr__(self, "status", ("ok",) * len(self.total))
+        shapes = {name: np.shape(values) for name, values in {"success": self.success, **self.parts}.items()}
+        if self.total.ndim != 1 or {(len(self.status),), *shapes.values()} != {self.total.shape}:
+            raise ValueError(
+                f"total {self.total.shape}, status ({len(self.status)},) and {shapes} must have one length"
+            )
+        if not STATUSES.issuperset(self.status):
+            raise ValueError(f"a status is one of {sorted(STATUSES)}, got {list(self.status)}")
+        if np.isinf(self.total).any():
+            raise ValueError(f"a score must be finite, got {self.total}")
         if [status != "ok" for status in self.status] != np.isnan(self.total).tolist():
             raise ValueError(f"a score is NaN iff its status is not 'ok', got {self.total} with {list(self.status)}")
 
@@ -123,14 +135,15 @@ def problem_at(source: Source, index: int, split: str) -> Problem:
     check_split(split)
     if index < 0:
         raise IndexError(f"problem index must be >= 0, got {index}")
-    found, stream = _distinct_problems(source, split)
-    while len(found) <= index:
-        try:
-            found.append(next(stream))
-        except StopIteration:
-            message = f"problem {index} does not exist: {source} has {len(found)} distinct {split!r} problems"
-            raise IndexError(message) from None
-    return found[index]
+    with _LOCK:  # two threads must not meet in one stream
+        found, stream = _distinct_problems(source, split)
+        while len(found) <= index:
+            try:
+                found.append(next(stream))
+            except StopIteration:
+                message = f"problem {index} does not exist: {source} has {len(found)} distinct {split!r} problems"
+                raise IndexError(message) from None
+        return found[index]
 
 
 def check_split(split: str) -> None:

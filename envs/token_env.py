@@ -29,8 +29,9 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
     to the text env, whose reward, end and info come back. In a game the next message follows.
 
     **Observation.** int64 (window,) of token ids, padded. ``layout="sliding"``: the last tokens of the context and the
-    response, right-aligned. ``layout="slots"``: the last ``window - max_tokens`` tokens of the context, left-aligned,
-    then the response, left-aligned. ``MultiDiscrete`` up to 256 ids, which stable-baselines3 one-hots; else ``Box``.
+    response, right-aligned. ``layout="slots"``: the context in ``window - max_tokens`` tokens, left-aligned, then the
+    response, left-aligned. A context that does not fit is an error, never cut. ``MultiDiscrete`` up to 256 ids, which
+    stable-baselines3 one-hots; else ``Box``.
 
     **Action.** ``Discrete(vocab_size)``. ``action_masks()`` and ``info["action_mask"]`` show the allowed ones, which
     are all of them for a character vocabulary.
@@ -81,10 +82,15 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[TokenArray, dict[str, Any]]:
-        """Draw a problem, with the options of ``TextEnv.reset``, and return its prompt's tokens."""
+        """Draw a problem, with the options of ``TextEnv.reset``, and return its prompt's tokens.
+
+        Raises:
+            ValueError: if the prompt does not fit the window.
+        """
         super().reset(seed=seed)
+        self._over = True  # if this fails, there is no episode
         prompt, info = self.text_env.reset(seed=seed, options=options)
-        self._context = self.tokenizer.encode_prompt(prompt)
+        self._context = self._fit(self.tokenizer.encode_prompt(prompt))
         self._response = []
         self._paid = 0.0
         self._over = False
@@ -114,8 +120,11 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
             self._over = True
             set_stop_reason(text_info, stopped)
         else:
-            self._context += self._response + self.tokenizer.encode_reply(message, stopped=stopped)
+            self._over = True  # until the reply is known to fit
+            reply = self.tokenizer.encode_reply(message, stopped=stopped)
+            self._context = self._fit(self._context + self._response + reply)
             self._response = []
+            self._over = False
         paid, self._paid = self._paid, 0.0
         return self._observation(), reward - paid, terminated, truncated, text_info | info
 
@@ -145,6 +154,10 @@ class TokenEnv(gym.Env[TokenArray, np.int64]):
             return 0.0
         increment, self._paid = total - self._paid, total
         return increment
+
+    def _fit(self, context: list[int]) -> list[int]:
+        check_room(context, self.layout, self.window, self.max_tokens)
+        return context
 
     def _observation(self) -> TokenArray:
         row = np.full(self.window, self.tokenizer.pad_id, np.int64)
@@ -181,6 +194,16 @@ def token_space(tokenizer: Tokenizer, window: int) -> gym.Space[Any]:
     if tokenizer.num_ids <= _MAX_ONE_HOT:
         return spaces.MultiDiscrete([tokenizer.num_ids] * window)
     return spaces.Box(0, tokenizer.num_ids - 1, (window,), np.int64)
+
+
+def check_room(context: Sequence[int], layout: str, window: int, max_tokens: int) -> None:
+    """Raise ValueError unless a whole prompt or chat can be seen."""
+    room = window if layout == "sliding" else window - max_tokens
+    if len(context) > room:
+        raise ValueError(
+            f"the context has {len(context)} tokens, but window={window} leaves room for {room} (layout {layout!r}, "
+            f"max_tokens={max_tokens}): give a window that is larger by at least {len(context) - room}"
+        )
 
 
 def check_layout(layout: str, window: int, max_tokens: int) -> None:

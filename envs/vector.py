@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 from gymnasium import spaces
 from gymnasium.error import InvalidAction, ResetNeeded
@@ -14,7 +15,15 @@ from numpy.typing import NDArray
 
 from textgym.envs.task import Problem, score_batch
 from textgym.envs.text_env import TextEnv, step_together
-from textgym.envs.token_env import TokenArray, check_layout, set_stop_reason, token_space, write_left, write_right
+from textgym.envs.token_env import (
+    TokenArray,
+    check_layout,
+    check_room,
+    set_stop_reason,
+    token_space,
+    write_left,
+    write_right,
+)
 from textgym.envs.tokenizers import Tokenizer
 
 BoolArray = NDArray[np.bool_]
@@ -64,7 +73,10 @@ class _Episodes(VectorEnv[Any, Any, Any]):
     def _begin(
         self, seed: int | Sequence[int | None] | None, options: Mapping[str, Any] | None
     ) -> tuple[dict[int, str], dict[int, dict[str, Any]]]:
-        """Start episodes where the reset mask says so; return the prompts and the infos of these rows."""
+        """Choose all problems, then start episodes where the reset mask says so; return the prompts and infos.
+
+        These rows stay over until the caller has written their prompts: if anything fails, they have no episode.
+        """
         options = dict(options or {})
         rows = self._masked_rows(options.pop("reset_mask", None))
         groups = self.num_envs // self.group_size
@@ -74,19 +86,16 @@ class _Episodes(VectorEnv[Any, Any, Any]):
         for name, values in ("seed", seeds), ("problem", indices):
             if len(values) != groups:
                 raise ValueError(f"expected {groups} values for {name!r}, one for each group, got {len(values)}")
+        self._over[rows] = True
         problems: dict[int, Problem] = {}
+        for row in rows[:: self.group_size]:
+            group = row // self.group_size
+            chosen = options if indices[group] is None else {**options, "problem": indices[group]}
+            gym.Env.reset(self.envs[row], seed=seeds[group])
+            problems[group] = self.envs[row].choose(chosen)
         prompts, infos = {}, {}
         for row in rows:
-            group, position = divmod(row, self.group_size)
-            env = self.envs[row]
-            if position == 0:
-                chosen = options if indices[group] is None else {**options, "problem": indices[group]}
-                prompts[row], infos[row] = env.reset(seed=seeds[group], options=chosen)
-                assert env.problem is not None
-                problems[group] = env.problem
-            else:
-                prompts[row], infos[row] = env.begin(problems[group])
-        self._over[rows] = False
+            prompts[row], infos[row] = self.envs[row].begin(problems[row // self.group_size])
         return prompts, infos
 
     def _masked_rows(self, mask: Any) -> list[int]:
@@ -102,7 +111,8 @@ class _Episodes(VectorEnv[Any, Any, Any]):
     def _running(self) -> NDArray[np.int64]:
         """Return the rows whose episode goes on."""
         rows = np.flatnonzero(~self._over)
-        if not len(rows) and all(env.problem is None for env in self.envs):
+        same_step = self.autoreset_mode == AutoresetMode.SAME_STEP
+        if not len(rows) and (same_step or all(env.problem is None for env in self.envs)):
             raise ResetNeeded("call reset before step: no episode has begun")
         return rows
 
@@ -119,7 +129,6 @@ class _Episodes(VectorEnv[Any, Any, Any]):
         prompts = {}
         for row in final_obs:
             prompts[row], infos[row] = self.envs[row].reset()
-        self._over[list(prompts)] = False
         present = np.zeros(self.num_envs, bool)
         present[list(prompts)] = True
         observations = np.full(self.num_envs, None, object)
@@ -168,6 +177,7 @@ class TextVectorEnv(_Episodes):
         prompts, infos = self._begin(seed, options)
         for row, prompt in prompts.items():
             self._observations[row] = prompt
+        self._over[list(prompts)] = False
         return tuple(self._observations), _columns(self.num_envs, infos)
 
     def step(self, actions: Sequence[str]) -> tuple[tuple[str, ...], FloatArray, BoolArray, BoolArray, dict[str, Any]]:
@@ -193,6 +203,7 @@ class TextVectorEnv(_Episodes):
             prompts, columns = self._restart(infos, final_obs, {row: infos[row] for row in ended})
             for row, prompt in prompts.items():
                 self._observations[row] = prompt
+            self._over[list(prompts)] = False
         return tuple(self._observations), rewards, terminations, truncations, columns
 
 
@@ -247,9 +258,9 @@ class TokenVectorEnv(_Episodes):
 
     def step(self, actions: Any) -> tuple[TokenArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Add one token to each response; ``actions`` integers (num_envs,)."""
-        tokens = self._check(actions, (self.num_envs,))
         over_before = self._over.copy()
         rows = self._running()
+        tokens = self._check(actions, (self.num_envs,), rows)
         if len(rows) < self.num_envs:
             tokens = tokens[rows]
         self._append(rows, tokens)
@@ -280,7 +291,7 @@ class TokenVectorEnv(_Episodes):
         tokens, mask = np.asarray(tokens), np.asarray(mask)
         rows = self._running()
         self._check_whole(tokens, mask, rows)
-        tokens = self._check(np.where(mask, tokens, self.tokenizer.stop_id), mask.shape)
+        tokens = self._check(np.where(mask, tokens, self.tokenizer.stop_id), mask.shape, rows)
         lengths = mask.sum(1)
         over_before = self._over.copy()
         increments = np.zeros(tokens.shape)
@@ -300,13 +311,15 @@ class TokenVectorEnv(_Episodes):
         """Return 1 for each token that may come next, int8 (num_envs, vocab_size)."""
         return self._masks.copy()
 
-    def _check(self, tokens: Any, shape: tuple[int, ...]) -> TokenArray:
+    def _check(self, tokens: Any, shape: tuple[int, ...], rows: NDArray[np.int64]) -> TokenArray:
+        """Return all the tokens; those of ``rows`` must exist, the others are ignored."""
         tokens = np.asarray(tokens)
         if tokens.shape != shape or not np.issubdtype(tokens.dtype, np.integer):
             raise InvalidAction(f"tokens must be integers of shape {shape}, got {tokens.dtype} {tokens.shape}")
         checked: TokenArray = tokens.astype(np.int64, copy=False)
-        if checked.size and checked.view(np.uint64).max() >= self.tokenizer.vocab_size:  # negative ones are huge there
-            bad = tokens[(tokens < 0) | (tokens >= self.tokenizer.vocab_size)][0]
+        played = checked if len(rows) == self.num_envs else checked[rows]
+        if played.size and played.view(np.uint64).max() >= self.tokenizer.vocab_size:  # negative ones are huge there
+            bad = tokens[rows][(played < 0) | (played >= self.tokenizer.vocab_size)][0]
             raise InvalidAction(f"a token must be in 0..{self.tokenizer.vocab_size - 1}, got {bad}")
         return checked
 
@@ -374,6 +387,7 @@ class TokenVectorEnv(_Episodes):
     ) -> tuple[TokenArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Hand the finished responses of ``rows`` to the text envs and take in what they answer."""
         indices = rows.tolist()
+        self._over[rows] = True  # until all that they answer is written
         results = step_together([self.envs[row] for row in indices], self._texts(rows))
         terminations = over_before
         truncations = np.zeros(self.num_envs, bool)
@@ -389,11 +403,11 @@ class TokenVectorEnv(_Episodes):
                 over_rows.append(row)
                 set_stop_reason(info, stop)
             else:
-                response = self._responses([row])[0]
-                self.contexts[row] += response + self.tokenizer.encode_reply(message, stopped=stop)
+                reply = self.tokenizer.encode_reply(message, stopped=stop)
+                self._set_context(row, self.contexts[row] + self._responses([row])[0] + reply)
                 self._write_windows([row], [[]])
         self._paid[rows] = 0.0
-        self._over[over_rows] = True
+        self._over[rows] = terminations[rows] | truncations[rows]
         if self.autoreset_mode == AutoresetMode.DISABLED or not over_rows:
             columns = _columns(self.num_envs, infos)
         else:
@@ -406,9 +420,14 @@ class TokenVectorEnv(_Episodes):
     def _write_prompts(self, prompts: Mapping[int, str]) -> None:
         rows = list(prompts)
         for row, prompt in prompts.items():
-            self.contexts[row] = self.tokenizer.encode_prompt(prompt)
+            self._set_context(row, self.tokenizer.encode_prompt(prompt))
         self._paid[rows] = 0.0  # a reset may interrupt an episode
         self._write_windows(rows, [[]] * len(rows))
+        self._over[rows] = False
+
+    def _set_context(self, row: int, context: list[int]) -> None:
+        check_room(context, self.layout, self.window, self.max_tokens)
+        self.contexts[row] = context
 
     def _write_windows(self, rows: Any, responses: Sequence[list[int]]) -> None:
         """Show the contexts of ``rows``, and these responses to them."""

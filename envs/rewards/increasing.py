@@ -9,6 +9,7 @@ import numpy as np
 
 from textgym.envs.task import Problem, Score
 
+_MAX_CHARACTERS = 20_000
 _WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
@@ -25,6 +26,7 @@ class IncreasingRun:
 
     So each right number of an honest response adds 1/n, a wrong one adds nothing, and one number too many takes the
     last 1/n back: the scores of the prefixes, differenced, are a dense reward that sums to the score of the whole.
+    Only the first 20,000 characters are read, and a longer response is no success.
     """
 
     range = (0.0, 1.0)
@@ -39,7 +41,7 @@ def _share(problem: Problem, response: str) -> float:
     low, high, count = (problem.metadata[name] for name in ("low", "high", "count"))
     if count < 2:
         raise ValueError(f"an increasing run needs a count >= 2, got {count} in {problem.metadata}")
-    tokens = response.split()
+    tokens = response[:_MAX_CHARACTERS].split()
     longest = length = previous = 0
     for token in tokens:
         number = int(token) if _WHOLE_NUMBER.fullmatch(token) else None
@@ -49,6 +51,6 @@ def _share(problem: Problem, response: str) -> float:
         length = length + 1 if length and number > previous else 1
         longest = max(longest, length)
         previous = number
-    if len(tokens) == count == longest:
+    if len(tokens) == count == longest and len(response) <= _MAX_CHARACTERS:
         return 1.0
     return float(min(longest, count - 1) / count)

@@ -5,7 +5,8 @@ r"""Judges the number that a response ends with, exactly and without executing a
 - ``extract_answer``: the number that a longer response gives as its answer.
 
 A number is an integer, a decimal, a fraction ``a/b``, a mixed number ``3 1/2`` or a percentage, with an optional
-sign, thousands separators and a unit. A computation is not a number: ``123*456`` only restates the problem.
+sign, thousands separators and a unit. A computation is not a number: ``123*456`` only restates the problem, and so
+does ``84/7`` where the answer is whole.
 Doubt is always resolved as "no number". LaTeX beyond ``\boxed{}``, ``\$`` and ``\%`` is not read.
 
 Reading is bounded (the last 20,000 characters, 60 digits), so no time-out is needed and any thread may do it.
@@ -13,9 +14,11 @@ Reading is bounded (the last 20,000 characters, 60 digits), so no time-out is ne
 
 from __future__ import annotations
 
+import math
 import re
+import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -30,8 +33,9 @@ _MAX_DIGITS = 60
 class MathVerifier:
     """1.0 iff the number that the response gives is exactly ``problem.answer``, which must be a number too.
 
-    Values are compared as fractions: ``0.5``, ``1/2`` and ``50%`` are equal, ``0.3333`` and ``1/3`` are not. A unit
-    may be left out on either side; where both have one they must agree.
+    Values are compared as fractions: ``0.5``, ``1/2`` and ``50%`` are equal, ``0.3333`` and ``1/3`` are not. A whole
+    answer must not be written as a fraction; with ``metadata["lowest_terms"]`` any fraction must be in lowest terms.
+    A unit may be left out on either side; where both have one they must agree.
     """
 
     range = (0.0, 1.0)
@@ -74,6 +78,8 @@ def extract_answer(response: str) -> Fraction | None:
 class _Quantity:
     value: Fraction
     unit: tuple[str, ...]
+    fraction: tuple[int, int] | None = None
+    """The two numbers of ``a/b``, as written."""
 
 
 def _is_right(problem: Problem, response: str) -> bool:
@@ -82,6 +88,10 @@ def _is_right(problem: Problem, response: str) -> bool:
         raise ValueError(f"the answer of a maths problem must be a number, got {problem.answer!r}")
     answer = _extract(response)
     if answer is None or answer.value != gold.value:
+        return False
+    if answer.fraction is not None and gold.value.denominator == 1:
+        return False
+    if answer.fraction is not None and problem.metadata.get("lowest_terms") and math.gcd(*answer.fraction) > 1:
         return False
     return not gold.unit or not answer.unit or answer.unit[: len(gold.unit)] == gold.unit
 
@@ -127,6 +137,7 @@ _BLANK = r"[^\S\r\n]"
 _INTEGER = r"(?:[1-9][0-9]{0,2}(?:,[0-9]{3})+|[0-9]+)"
 _POWER = r"(?:[²³]|\^[23])?"
 _WORD = rf"[A-Za-zµ°]+{_POWER}(?:/[A-Za-z]+{_POWER})?"
+_PERCENT_SIGN = rf"(?:\\?[%\uff05\ufe6a]|(?:percents?|per{_BLANK}?cents?|pct)\b)"
 _QUANTITY = re.compile(
     rf"""
     (?P<sign>[-+\u2212]?) (?P<currency>(?:\\?\$|[€£¥])?) (?P<inner_sign>[-+\u2212]?)
@@ -135,7 +146,7 @@ _QUANTITY = re.compile(
       | (?P<decimal>{_INTEGER}(?:\.[0-9]+)?|\.[0-9]+)
     )
     (?:
-        {_BLANK}*(?P<percent>\\?%|percent\b)
+        {_BLANK}*(?P<percent>{_PERCENT_SIGN})
       | (?:{_BLANK}+|(?=°))(?P<unit>{_WORD}(?:{_BLANK}{_WORD}){{0,2}})
     )?
     \.?
@@ -149,8 +160,9 @@ _NUMERALS = frozenset(
         r"\w+",
         "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
         "sixteen seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred "
-        "thousand million billion trillion dozen half halves third thirds quarter quarters squared cubed "
-        "factorial point plus minus",
+        "thousand million billion trillion quadrillion lakh crore bn dozen score gross half halves third quarter "
+        "fourth fifth sixth seventh eighth ninth tenth twelfth twentieth hundredth thousandth millionth billionth "
+        "percent pct percentage permille permil squared cubed factorial point plus minus pi tau",
     )
 )
 _HEDGES = frozenset(re.findall(r"\w+", "or any not nor isn maybe perhaps possibly wrong incorrect false unless except"))
@@ -181,12 +193,20 @@ def _parse(text: str) -> _Quantity | None:
     if not _are_units(words):
         return None
     currency = _CURRENCIES.get(match["currency"])
-    return _Quantity(value, (currency,) if currency else tuple(map(_singular, words)))
+    fraction = (int(over), int(under)) if match["under"] else None
+    return _Quantity(value, (currency,) if currency else tuple(map(_singular, words)), fraction)
 
 
 def _are_units(words: Sequence[str]) -> bool:
     """Say whether words after a number leave its value alone: "5 cm" and "5 apples" do, "5 million" does not."""
-    return all(w.lower() not in _NEVER_UNITS and (len(w) > 1 or not w.isalpha() or w in _UNIT_LETTERS) for w in words)
+    return _NEVER_UNITS.isdisjoint(_with_singulars(words)) and all(
+        len(word) > 1 or not word.isalpha() or word in _UNIT_LETTERS for word in words
+    )
+
+
+def _with_singulars(words: Sequence[str]) -> set[str]:
+    lower = [word.lower() for word in words]
+    return {*lower, *(word.removesuffix("s") for word in lower)}
 
 
 def _singular(word: str) -> str:
@@ -197,6 +217,7 @@ def _singular(word: str) -> str:
 # --- the last number of a text ----------------------------------------------------------------------------------------
 
 _WINDOW = 500
+_SPACES = re.compile(r"\s{2,}|\r")
 _DIGIT = re.compile(r"[0-9]")
 # A number and whatever is glued to it: "1,234.5" and "3 / 4", but also "12abc", "3:45" and "1e-5", which are none.
 _RUN = re.compile(
@@ -207,13 +228,18 @@ _CURRENCY = re.compile(r"(?:\\?\$|[€£¥])\Z")
 _TAG = re.compile(rf"</?[A-Za-z]{{1,20}}>{_BLANK}*\Z")
 # A digit, a bracket or a one-letter name before a sign makes it an operator; a word does so only when glued to it.
 _OPERAND = re.compile(rf"(?:[\w)\]}}%]|[0-9)\]}}%]{_BLANK}+|(?<!\w)[^\W\d_]{_BLANK}+)\Z")
+_SIGN = r"[-+\u2212\uff0b\uff0d\ufe62\ufe63\u207a\u207b\u208a\u208b\u2795\u2796\u2010-\u2015]"
+_MARKS = r"[*_`\"'(]"
+_NEGATION = r"(?:\b(?:not|or|nor|neither|never|any|minus|negative|neg|plus|cannot)|n['\u2019]t)"
 _REFUSED_BEFORE = re.compile(
     rf"""
     (?:
         [0-9]{_BLANK}+                                          # 1 000
       | [\w.]                                                   # x.5
-      | [-+\u2212\uff0d\u2010-\u2015]                           # --5, a dash that may be a sign
-      | [=:(,]{_BLANK}*[-+\u2212\u2010-\u2015]{_BLANK}+         # = - 5
+      | {_SIGN}(?:{_MARKS}+\s*)?                                # --5, a dash that may be a sign, -**5**
+      | {_SIGN}\s*{_MARKS}*\({_MARKS}*                          # - (5)
+      | (?:[=:(,]|\b(?:is|equals))\s*{_SIGN}\s+{_MARKS}*       # = - 5
+      | (?:(?<!{_SIGN}){_SIGN}|{_NEGATION}){_MARKS}*\n{_MARKS}*  # a sign or a negation at the end of the last line
       | [\^{{\[|<≤≥≠±∓√%/\u00d7·÷⋅\u2217]{_BLANK}* | !={_BLANK}*          # [5, < 5, ±5
       | (?<![-=>])>{_BLANK}*                                    # x > 5, but not -> 5 nor <<2+3=5>>5
       | [\w)\]}}]{_BLANK}*\+{_BLANK}*                           # 3 + 5
@@ -221,15 +247,19 @@ _REFUSED_BEFORE = re.compile(
       | [0-9)]{_BLANK}*[xX]{_BLANK}*                            # 3 x 5
       | [\w)\]}}+\u2212-]\(                                     # f(5), -(5)
       | \\(?!boxed)[A-Za-z]+{_BLANK}*                           # \pm 5
-      | (?:\b(?:not|or|nor|neither|never|any|minus|negative|plus|cannot)|n['\u2019]t)(?:\s+[A-Za-z]+){{0,2}}\W*
+      | \bout\ of\ (?:the\ )?{_MARKS}*                          # 3 out of 5
+      | {_NEGATION}(?:{_BLANK}+[A-Za-z]+){{0,2}}[^\w\n]*
     )\Z
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_PERCENT = re.compile(rf"{_BLANK}*(?:\\?%|percent\b)")
-_ACCEPTED_AFTER = re.compile(r"\Z|\s|[-.,;:?)\"'\u2019\u201d»`$°\u2013\u2014]|!(?!=)|\*+(?![\w(])|<[/|]|\\[)\]$\\]")
+_PERCENT = re.compile(rf"{_BLANK}*{_PERCENT_SIGN}", re.IGNORECASE)
+_ACCEPTED_AFTER = re.compile(r"\Z|\s|[-.,;:?)\"'\u2019\u201d»`$°\u2013\u2014]|\*+(?![\w(])|<[/|]|\\[)\]$\\]")
 _REFUSED_AFTER = re.compile(
-    rf"{_BLANK}+(?:[=+/^>≤≥≠≈±\u00d7·÷⋅\u2217½¼¾]|!=|<(?![/|])|\*{_BLANK}|\\[A-Za-z])|{_BLANK}*-{_BLANK}*[b-z]\b"
+    rf"""{_BLANK}+(?:[=+/^>≤≥≠≈±\u00d7·÷⋅\u2217½¼¾πτ‰]|<(?![/|])|\*{_BLANK}|\\[A-Za-z]|out\s+of\b)
+    | {_BLANK}*-{_BLANK}*[b-z]\b
+    | [\s)*_`$]*!""",  # a factorial
+    re.VERBOSE,
 )
 _SENTENCE = re.compile(r"[^.!?;:\r\n]{0,80}")
 _NEXT_WORDS = re.compile(rf"[*_]*{_BLANK}+({_WORD}(?:{_BLANK}{_WORD}){{0,2}})")
@@ -240,6 +270,7 @@ _NOT_UNITS = frozenset(
 
 def _last_number(text: str) -> _Quantity | None:
     """Return the last number of free text, unless what stands around it makes it something else."""
+    text = _SPACES.sub(lambda spaces: "\n" if "\n" in spaces[0] or "\r" in spaces[0] else " ", text)
     found = _DIGIT.search(text[::-1])
     if found is None:
         return None
@@ -252,6 +283,8 @@ def _last_number(text: str) -> _Quantity | None:
     elif "/" in text[start:end] and (whole := _MIXED_WHOLE.search(text[:start])):
         start = whole.start()
     number, before, after = text[start:end], text[:start], text[end:]
+    if any(unicodedata.category(c) == "Cf" for c in before.rpartition("\n")[2] + after.partition("\n")[0]):
+        return None  # an invisible character can hide a sign, or turn the line around
 
     before, currency = _cut_currency(before)
     if before.endswith(("-", "+", "\u2212")) and not _OPERAND.search(before[:-1]):
@@ -271,8 +304,8 @@ def _last_number(text: str) -> _Quantity | None:
     if quantity is None:
         return None
     if currency and not after.startswith("$"):
-        return _Quantity(quantity.value, (_CURRENCIES[currency],))
-    return _Quantity(quantity.value, tuple(map(_singular, words)))
+        return replace(quantity, unit=(_CURRENCIES[currency],))
+    return replace(quantity, unit=tuple(map(_singular, words)))
 
 
 def _cut_currency(before: str) -> tuple[str, str]:
@@ -282,8 +315,9 @@ def _cut_currency(before: str) -> tuple[str, str]:
 
 def _is_refused_before(before: str, number: str) -> bool:
     """Say whether the text before a number makes it a part of something else, or takes it back."""
-    line = _TAG.sub("", before.rpartition("\n")[2][-100:])
-    return bool(_REFUSED_BEFORE.search(line)) or line.replace(" ", "") == f"{number}="
+    before = _TAG.sub("", before[-100:])
+    line = before.rpartition("\n")[2]
+    return bool(_REFUSED_BEFORE.search(before)) or line.replace(" ", "") == f"{number}="
 
 
 def _words_after(after: str) -> list[str] | None:
@@ -292,7 +326,8 @@ def _words_after(after: str) -> list[str] | None:
         return None
     sentence = _SENTENCE.match(after)
     words = re.findall(r"[a-z]+", sentence[0].lower())[:3] if sentence else []
-    if not _HEDGES.isdisjoint(words) or not _NUMERALS.isdisjoint(words if words[:1] == ["and"] else words[:1]):
+    scale = _with_singulars(words if words[:1] == ["and"] else words[:1])
+    if not _HEDGES.isdisjoint(words) or not _NUMERALS.isdisjoint(scale):
         return None
     follows = _NEXT_WORDS.match(after)
     units = follows[1].split() if follows else []

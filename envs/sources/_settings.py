@@ -5,6 +5,9 @@ from __future__ import annotations
 import string
 from collections.abc import Sequence
 
+MAX_NUMBER = 999_999_999
+"""The largest number that every verifier reads."""
+
 
 def check_whole(name: str, value: object, low: int, high: int | None = None, why: str = "") -> None:
     """Raise ValueError unless ``value`` is an int from ``low`` to ``high``; ``why`` explains the bound."""

@@ -69,7 +69,8 @@ class ArithmeticSource:
         for operator, number in zip(operators, numbers[1:], strict=True):
             parts += operator, str(number)
         prompt = self.template.format(expression=" ".join(parts), compact="".join(parts))
-        return Problem(prompt, str(_value(numbers, operators)), key=_key(numbers, operators))
+        metadata = {"lowest_terms": True} if "/" in operators else {}  # else the question would be its own answer
+        return Problem(prompt, str(_value(numbers, operators)), metadata, key=_key(numbers, operators))
 
     def solution(self, problem: Problem) -> str | None:
         """Return the answer."""

@@ -14,6 +14,8 @@ import numpy as np
 from textgym.envs.sources._settings import check_template, check_whole, literal_chars
 from textgym.envs.task import Problem
 
+_MAX_LENGTH = 2**16
+
 
 @dataclass(frozen=True, kw_only=True)
 class CopySource:
@@ -28,7 +30,7 @@ class CopySource:
     def __post_init__(self) -> None:
         """Check the settings."""
         check_whole("min_length", self.min_length, 1)
-        check_whole("max_length", self.max_length, self.min_length, why=" (min_length)")
+        check_whole("max_length", self.max_length, self.min_length, _MAX_LENGTH, why=" (min_length)")
         alphabet = self.alphabet
         if (
             not isinstance(alphabet, str)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from textgym.envs.sources._settings import check_template, check_whole, literal_chars, number_chars
+from textgym.envs.sources._settings import MAX_NUMBER, check_template, check_whole, literal_chars, number_chars
 from textgym.envs.task import Problem
 
 
@@ -31,7 +31,7 @@ class CountdownSource:
     def __post_init__(self) -> None:
         """Check the settings."""
         check_whole("count", self.count, 2, 6)
-        check_whole("max_number", self.max_number, 1)
+        check_whole("max_number", self.max_number, 1, MAX_NUMBER)
         check_whole("max_target", self.max_target, self.max_number, why=" (max_number)")
         check_template(self.template, ["numbers", "target"])
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from textgym.envs.rewards.math import parse_number
 from textgym.envs.sources._settings import check_template
 from textgym.envs.task import Problem
 
@@ -88,10 +89,17 @@ def _problems(path: str | None, template: str) -> tuple[Problem, ...]:
             f"no such file: {path!r}; path must be a JSONL file (.jsonl or .jsonl.gz) or the name of a Hugging Face "
             "data set such as 'openai/gsm8k'"
         )
-    problems = tuple(_problem(where, row, template) for where, row in rows)
+    first: dict[str, tuple[str, str | None]] = {}
+    problems = []
+    for where, row in rows:
+        problem = _problem(where, row, template)
+        before, answer = first.setdefault(problem.key, (where, problem.answer))
+        if problem.answer != answer:
+            raise ValueError(f"{where}: the same question as {before}, but the answer {problem.answer}, not {answer}")
+        problems.append(problem)
     if not problems:
         raise ValueError(f"{path} holds no problems")
-    return problems
+    return tuple(problems)
 
 
 def _read_file(path: Path) -> Iterator[tuple[str, Any]]:
@@ -107,7 +115,7 @@ def _read_file(path: Path) -> Iterator[tuple[str, Any]]:
             where = f"{path}, line {number}"
             try:
                 yield where, json.loads(line.decode("utf-8-sig"))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise ValueError(f"{where}: not JSON in UTF-8 ({error})") from None
 
 
@@ -139,7 +147,7 @@ def _problem(where: str, row: Any, template: str) -> Problem:
     if not mark:
         raise ValueError(f"{where}: no '#### ' answer")
     answer = result.strip().replace(",", "")
-    if not re.fullmatch(r"-?(\d+(\.\d+)?|\.\d+)", answer, re.ASCII):
+    if not re.fullmatch(r"-?[0-9,]*\.?[0-9]+", result.strip()) or parse_number(result) is None:
         raise ValueError(f"{where}: the answer after '#### ' is not a number: {result.strip()!r}")
     solution = re.sub(r"<<[^<>]*>>", "", work).rstrip() + f"\n#### {answer}"
     return Problem(

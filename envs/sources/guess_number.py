@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textgym.envs.sources._settings import check_template, check_whole, literal_chars, number_chars
+from textgym.envs.sources._settings import MAX_NUMBER, check_template, check_whole, literal_chars, number_chars
 from textgym.envs.task import Problem
 
 
@@ -24,7 +24,7 @@ class GuessNumberSource:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        check_whole("high", self.high, 2)
+        check_whole("high", self.high, 2, MAX_NUMBER)
         if self.turns is not None:
             check_whole("turns", self.turns, 1)
         check_template(self.template, ["high"], ["turns"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from textgym.envs.sources._settings import check_template, check_whole, literal_chars, number_chars
+from textgym.envs.sources._settings import MAX_NUMBER, check_template, check_whole, literal_chars, number_chars
 from textgym.envs.task import Problem
 
 
@@ -25,12 +25,15 @@ class IncreasingSource:
     def __post_init__(self) -> None:
         """Check the settings."""
         check_whole("count", self.count, 2)
-        check_whole("max_number", self.max_number, self.count + 1, why=" (count + 1)")
+        check_whole("max_number", self.max_number, self.count + 1, MAX_NUMBER, why=" (count + 1)")
         check_template(self.template, ["low", "high"], ["count"])
 
     def draw(self, rng: np.random.Generator) -> Problem:
-        """Return bounds whose distance is uniform from the least that has a solution."""
-        gap = int(rng.integers(self.count + 1, self.max_number + 1))
+        """Return bounds whose distance is uniform from the least that has a solution to twice that.
+
+        Wider bounds would hold one and the same answer too often: "44 45 46 47 48" for two problems in three.
+        """
+        gap = int(rng.integers(self.count + 1, min(self.max_number, 2 * (self.count + 1)) + 1))
         low = int(rng.integers(0, self.max_number - gap + 1))
         metadata = {"low": low, "high": low + gap, "count": self.count}
         return Problem(

@@ -67,7 +67,7 @@ def test_both_levels_give_the_same_rollout(make_policy, env_id):
     policy = make_policy(scale=2.0)
     rollouts = [
         play(policy, make(env_id, 8), max_new_tokens=5),
-        play(policy, make(env_id, 8, level="token", tokenizer=policy.tokenizer, window=64, max_tokens=5)),
+        play(policy, make(env_id, 8, level="token", tokenizer=policy.tokenizer, window=512, max_tokens=5)),
     ]
     for name in ("prompt_ids", "tokens", "token_mask", "action_mask", "logprobs", "rewards", "group_ids", "successes"):
         assert torch.equal(getattr(rollouts[0], name), getattr(rollouts[1], name)), name

@@ -46,7 +46,7 @@ def test_sizes_of_the_token_level():
     assert (env.window, env.max_tokens, env.layout, env.dense) == (11, 3, "slots", True)
     assert env.observation_space.shape == (11,)
     default = gym.make("TextCopyTokens-v0").unwrapped
-    assert (default.window, default.max_tokens) == (TASKS["TextCopy"].window, TASKS["TextCopy"].max_tokens)
+    assert (default.window, default.max_tokens) == (TASKS["TextCopy"].preset_window, TASKS["TextCopy"].max_tokens)
 
 
 @MAKERS
@@ -69,6 +69,14 @@ def test_sizes_of_the_token_level():
 def test_a_bad_setting_is_named(make, name, kwargs, error, message):
     with pytest.raises(error, match=message):
         make(name, **kwargs)
+
+
+@MAKERS
+@pytest.mark.parametrize("name", ["TextMath-v0", "TextMathTokens-v0"])
+@pytest.mark.parametrize("argument", [{"tokenizer": "tiny"}, {"window": 99}, {"max_tokens": 3}, {"layout": "slots"}])
+def test_arguments_of_the_token_level_are_refused_at_the_other(make, name, argument):
+    with pytest.raises(ValueError, match=f"{next(iter(argument))}: for level='token' only"):
+        make(name, level="sequence", **argument)
 
 
 def test_a_bad_render_mode_is_named():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -129,13 +131,34 @@ def test_a_score_says_ok_unless_told_otherwise():
         ([0.0, 1.0], ["ok", "timeout"]),
         ([math.nan, 1.0], ["ok", "ok"]),
         ([math.nan, 1.0], []),
-        ([0.0, 1.0], ["ok"]),
-        ([0.0], ["ok", "ok"]),
     ],
 )
 def test_a_score_is_nan_iff_it_failed(total, status):
     with pytest.raises(ValueError, match="NaN iff its status is not 'ok'"):
         Score(np.array(total), np.zeros(len(total), bool), status=status)
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        ({"status": ["ok"]}, "one length"),
+        ({"success": np.zeros(1, bool)}, "one length"),
+        ({"parts": {"a": np.zeros(3)}}, "one length"),
+        ({"total": np.zeros((2, 1))}, "one length"),
+        ({"status": ["ok", "maybe"]}, "a status is one of"),
+        ({"total": np.array([0.0, math.inf])}, "finite"),
+    ],
+    ids=str,
+)
+def test_a_score_is_consistent(columns, message):
+    with pytest.raises(ValueError, match=message):
+        Score(**{"total": np.zeros(2), "success": np.zeros(2, bool), **columns})
+
+    def careless(problems, responses):
+        return Score(**{"total": np.zeros(2), "success": np.zeros(2, bool), **columns})
+
+    with pytest.warns(RuntimeWarning, match="careless"):
+        assert list(score_batch(careless, PROBLEMS[:2], ["a", "b"]).status) == ["error", "error"]
 
 
 PROBLEMS = [Problem("?")] * 3
@@ -179,3 +202,18 @@ def test_a_keyboard_interrupt_is_no_error_of_the_reward():
 
     with pytest.raises(KeyboardInterrupt):
         score_batch(interrupted, PROBLEMS, ["a", "b", "c"])
+
+
+def test_threads_do_not_meet_in_the_stream_of_problems():
+    @dataclass(frozen=True)
+    class Slow(Listed):
+        def draw(self, rng):
+            time.sleep(1e-4)
+            return Problem(str(rng.integers(10**6)))
+
+        __len__ = None  # drawn, not listed
+
+    source = Slow(())
+    with ThreadPoolExecutor(8) as pool:
+        problems = list(pool.map(lambda i: problem_at(source, i % 40, "train"), range(160)))
+    assert problems[:40] * 4 == problems and len(set(p.prompt for p in problems)) == 40

@@ -153,7 +153,7 @@ def test_the_difficulty_of_one_episode():
 
 def test_a_small_split_has_an_end():
     env = gym.make("TextMath-v0", difficulty=1).unwrapped
-    with pytest.raises(IndexError, match=r"problem 999 does not exist: ArithmeticSource.* has 4\d distinct 'train'"):
+    with pytest.raises(IndexError, match=r"problem 999 does not exist: ArithmeticSource.* has 2\d distinct 'train'"):
         env.reset(options={"problem": 999})
 
 

@@ -106,7 +106,7 @@ def test_dense_pays_each_turn_of_a_game_anew():
 
 def test_a_prefix_that_cannot_be_judged_does_not_spoil_the_total(moody):
     text_env = TextEnv(CopySource(), moody)
-    env = TokenEnv(text_env, CharTokenizer(text_env.charset), window=16, max_tokens=8, dense=True)
+    env = TokenEnv(text_env, CharTokenizer(text_env.charset), window=32, max_tokens=8, dense=True)
     env.reset(seed=0)
     rewards = [env.step(token)[1] for token in env.tokenizer.encode_response("later")]
     assert rewards == [1.0, 0.0, 0.0, 0.0, 0.0]
@@ -144,12 +144,50 @@ def test_the_slots():
 
 
 @pytest.mark.parametrize("layout", ["sliding", "slots"])
-def test_a_long_context_loses_its_beginning(layout):
+def test_a_context_that_does_not_fit_is_an_error_and_never_cut(layout):
     source = CopySource(template="aab{text}=", alphabet="ab", min_length=5, max_length=5)
-    env = TokenEnv(TextEnv(source, ExactMatch()), CharTokenizer("=ab"), window=6, max_tokens=2, layout=layout)
-    observation, _ = env.reset(seed=0)
-    prompt = env.tokenizer.encode_prompt(env.text_env.problem.prompt)
-    assert observation.tolist() == (prompt[-6:] if layout == "sliding" else [*prompt[-4:], 4, 4])
+    text_env = TextEnv(source, ExactMatch())
+    room = {"sliding": 8, "slots": 6}[layout]
+    small = TokenEnv(text_env, CharTokenizer("=ab"), window=8, max_tokens=2, layout=layout)
+    with pytest.raises(ValueError, match=rf"9 tokens, but window=8 leaves room for {room} .*: give a window"):
+        small.reset(seed=0)
+    with pytest.raises(ResetNeeded):
+        small.step(1)
+    fits = TokenEnv(text_env, CharTokenizer("=ab"), window=17 - room, max_tokens=2, layout=layout)
+    assert fits.reset(seed=0)[0][:9].tolist() == fits.tokenizer.encode_prompt(text_env.problem.prompt)
+
+
+def test_a_reply_that_does_not_fit_is_an_error():
+    env = gym.make("TextGuessNumberTokens-v0", window=12).unwrapped
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="larger by at least"):
+        for _ in range(9):
+            env.step(0)
+    with pytest.raises(ResetNeeded):
+        env.step(0)
+
+
+def test_a_failed_reset_leaves_no_episode():
+    env = make("TextMathTokens-v0").unwrapped
+    env.reset(seed=0)
+    with pytest.raises(IndexError):
+        env.reset(options={"problem": -1})
+    with pytest.raises(ResetNeeded):
+        env.step(0)
+
+
+@pytest.mark.parametrize("layout", ["sliding", "slots"])
+@pytest.mark.parametrize("name", TASKS)
+def test_every_default_prompt_fits_with_all_turns_of_a_game(name, layout):
+    for kwargs in [{"difficulty": d} for d in range(1, 6)] if name == "TextMath" else [{}]:
+        for env_id, level in (f"{name}-v0", {"level": "token", **kwargs}), (f"{name}Tokens-v0", {}):
+            env = gym.make(env_id, layout=layout, disable_env_checker=True, **level).unwrapped
+            token = env.tokenizer.encode_response(env.text_env.charset[-1])[0]
+            for seed in range(100):
+                env.reset(seed=seed)
+                for _ in range(32 if env.max_tokens == 4 else 0):
+                    if env.step(token)[2]:
+                        break
 
 
 def test_a_game_shows_the_turns_before():
@@ -216,8 +254,8 @@ def test_the_space_is_one_hot_for_small_vocabularies_only():
     assert small.observation_space == gym.spaces.MultiDiscrete([4] * 3)
     assert small.action_space == gym.spaces.Discrete(3)
     chars = "".join(map(chr, range(32, 32 + 300)))
-    large = TokenEnv(TextEnv(CopySource(), ExactMatch()), CharTokenizer(chars), window=3, max_tokens=1)
-    assert large.observation_space == gym.spaces.Box(0, 301, (3,), np.int64)
+    large = TokenEnv(TextEnv(CopySource(), ExactMatch()), CharTokenizer(chars), window=32, max_tokens=1)
+    assert large.observation_space == gym.spaces.Box(0, 301, (32,), np.int64)
     assert large.reset(seed=0)[0] in large.observation_space
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,3 +72,10 @@ def test_the_score_agrees_with_trying_every_slice(numbers: list[int]) -> None:
 def test_a_count_below_two_is_the_tasks_fault() -> None:
     with pytest.raises(ValueError, match="count >= 2"):
         total("11", Problem("?", metadata={"low": 10, "high": 50, "count": 1}))
+
+
+def test_a_megabyte_is_judged_by_its_beginning() -> None:
+    start = time.perf_counter()
+    assert total("11 12 30 " + "49 " * 10**6) == 0.75
+    assert total("11 12 30 49" + " " * 20_000 + "no") == 0.75
+    assert time.perf_counter() - start < 0.1

@@ -136,7 +136,14 @@ def test_mixed_numbers_are_exact(whole: int, over: int, more: int, sign: str) ->
         ("The answer is -7.", "-7"),
         ("The answer is\n-7", "-7"),
         ("is 42, ok", "42"),
-        ("It is 42!", "42"),
+        ("**-42**", "-42"),
+        ("The answer is **42**.", "42"),
+        ("- **42**", "42"),
+        ("Answer:\n\n---\n\n42", "42"),
+        ("42 per cent", "21/50"),
+        ("42 pct", "21/50"),
+        ("42 percents", "21/50"),
+        ("42\uff05", "21/50"),
         ("**42**", "42"),
         ("**Answer:** 42 apples", "42"),
         ("#### 1,000", "1000"),
@@ -245,6 +252,38 @@ def test_the_answer_is_the_tag_else_the_box_else_the_last_number(response: str, 
 )
 def test_a_last_number_that_is_unclear_or_taken_back_is_no_answer(response: str) -> None:
     assert extract_answer(response) is None
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        *("x = -**57**", "-\n57", "x = -\n57", "- (57)", "-(**57**)", "x = - **57**", "= -\n**57**", "-_57_"),
+        *("negative\n57", "minus\n\n57", "neg 57", "not" + " " * 200 + "57", "not\n57", "not" + "\n" * 600 + "57"),
+        *("\ufe6357", "\u207b57", "\u279657", "x = \u2796 57", "-\u200b57", "\u202e57", "57\u200b", "\u200b is 57"),
+        *("57 millions", "57 hundreds", "57 dozens", "57 tenths", "57 hundredths", "57 Thousandths", "57 bn"),
+        *("57!", "57 !", "**57**!", "(57)!", "57 pi", "57 \u03c0", "57\u03c0", "57 percentage points", "57 \u2030"),
+        *("57 out of 100", "57 out\nof a hundred", "57 out of **100**"),
+    ],
+)
+def test_a_sign_a_scale_or_a_negation_is_seen_through_its_disguise(response: str) -> None:
+    assert extract_answer(response) is None
+    assert not pays(response, "57") and not pays(response, "100")
+
+
+@pytest.mark.parametrize("number", ["57 millions", "57 dozens", "57 tenths", "57 pi", "57!", "57\u200b"])
+def test_the_box_is_no_disguise_either(number: str) -> None:
+    assert parse_number(number) is None
+
+
+@pytest.mark.parametrize("response", ["84/7", "84 / 7", "What is 84 / 7?", "\\boxed{84/7}", "12/1", "24/2 cm"])
+def test_a_whole_answer_is_not_written_as_a_fraction(response: str) -> None:
+    assert not pays(response, "12") and pays("12", "12") and pays("12.0", "12") and pays("24/2 = 12", "12")
+
+
+def test_lowest_terms_are_asked_for_by_the_problem() -> None:
+    for metadata, paid in ({}, [True, True, True]), ({"lowest_terms": True}, [False, True, True]):
+        problems = [Problem("?", "1/2", metadata)] * 3
+        assert MathVerifier()(problems, ["2/4", "1/2", "0.5"]).success.tolist() == paid
 
 
 def test_only_the_last_20_000_characters_are_read() -> None:

@@ -8,6 +8,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from textgym.envs.rewards import MathVerifier
 from textgym.envs.sources import ArithmeticSource, _stories
 
 EXPRESSIONS = [
@@ -220,3 +221,18 @@ def test_the_names_do_not_belong_to_the_key():
 def test_wrong_settings(settings, message):
     with pytest.raises(ValueError, match=message):
         ArithmeticSource(**settings)
+
+
+def test_the_question_is_no_answer_to_a_division():
+    source = ArithmeticSource(operators="/", digits=2)
+    verify = MathVerifier()
+    reducible = 0
+    for seed in range(300):
+        problem = source.draw(np.random.default_rng(seed))
+        assert verify([problem], [source.solution(problem)]).success[0]
+        asked = Fraction(problem.answer)
+        if f"{asked.numerator} / {asked.denominator}?" not in problem.prompt:  # 3/4 is the best that 3 / 4 can be
+            reducible += 1
+            assert not verify([problem], [problem.prompt]).success[0]
+            assert not verify([problem], [problem.prompt[8:-1]]).success[0]
+    assert reducible > 50

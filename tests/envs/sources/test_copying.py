@@ -38,7 +38,8 @@ def test_the_key_does_not_depend_on_the_wording():
     [
         ({"min_length": 0}, "min_length must be a whole number at least 1, got 0"),
         ({"min_length": True}, "min_length must be a whole number at least 1, got True"),
-        ({"max_length": 2}, r"max_length must be a whole number at least 3 \(min_length\), got 2"),
+        ({"max_length": 2}, r"max_length must be a whole number from 3 to 65536 \(min_length\), got 2"),
+        ({"max_length": 2**16 + 1}, "max_length .* got 65537"),
         ({"max_length": 5.0}, "max_length .* got 5.0"),
         ({"alphabet": ""}, "alphabet must be one or more different characters, none of them white, got ''"),
         ({"alphabet": "aba"}, "alphabet .* got 'aba'"),

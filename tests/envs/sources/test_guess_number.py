@@ -38,7 +38,8 @@ def test_the_key_is_the_secret_and_the_range_not_the_wording_or_the_turns():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"high": 1}, "high must be a whole number at least 2, got 1"),
+        ({"high": 1}, "high must be a whole number from 2 to 999999999, got 1"),
+        ({"high": 10**9}, "high .* got 1000000000"),
         ({"turns": 0}, "turns must be a whole number at least 1, got 0"),
     ],
 )

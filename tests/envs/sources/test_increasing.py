@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from textgym.envs.rewards import IncreasingRun
 from textgym.envs.sources import IncreasingSource
 
 
@@ -25,7 +26,13 @@ def test_every_problem_is_solved_by_its_solution(count, max_number):
         assert problem.answer is None
         gaps.add(high - low)
     assert min(gaps) == count + 1
-    assert max(gaps) <= max_number
+    assert max(gaps) == min(max_number, 2 * (count + 1))
+
+
+def test_no_constant_answer_solves_many_problems():
+    problems = [IncreasingSource().draw(np.random.default_rng(seed)) for seed in range(1_000)]
+    share = [IncreasingRun()([problem], ["44 45 46 47 48"]).success[0] for problem in problems]
+    assert np.mean(share) < 0.1
 
 
 def test_the_prompt_and_the_key():
@@ -40,7 +47,8 @@ def test_the_prompt_and_the_key():
     [
         ({"count": 1}, "count must be a whole number at least 2, got 1"),
         ({"count": "5"}, "count .* got '5'"),
-        ({"max_number": 5}, r"max_number must be a whole number at least 6 \(count \+ 1\), got 5"),
+        ({"max_number": 5}, r"max_number must be a whole number from 6 to 999999999 \(count \+ 1\), got 5"),
+        ({"max_number": 10**9}, "max_number .* got 1000000000"),
     ],
 )
 def test_wrong_settings(settings, message):
