@@ -266,7 +266,7 @@ class TokenVectorEnv(_Episodes):
         self._append(rows, tokens)
         rewards = np.zeros(self.num_envs)
         stopped = tokens == self.tokenizer.stop_id
-        ended = stopped | (self._length[rows] >= self.max_tokens)
+        ended = stopped | (self._length[_slice(rows, self.num_envs)] >= self.max_tokens)
         if self.dense:
             self._pay_increments(rows[~ended], rewards)
         if not ended.any():
@@ -346,17 +346,17 @@ class TokenVectorEnv(_Episodes):
         if self.layout == "slots":
             self._window()[rows, self.window - self.max_tokens + self._length[rows]] = tokens
         else:
-            idle = np.flatnonzero(self._over)
+            idle = np.flatnonzero(self._over) if len(rows) < self.num_envs else ()
             if len(idle):
                 still = self._window()[idle]
             if self._end == self._tape.shape[1]:
                 self._tape[:, : self.window] = self._window()
                 self._end = self.window
-            self._tape[rows, self._end] = tokens
+            self._tape[_slice(rows, self.num_envs), self._end] = tokens
             self._end += 1
             if len(idle):
                 self._window()[idle] = still
-        self._length[rows] += 1
+        self._length[_slice(rows, self.num_envs)] += 1
 
     def _window(self) -> TokenArray:
         """Return the observations as a view, int64 (num_envs, window)."""
@@ -446,6 +446,11 @@ class TokenVectorEnv(_Episodes):
         played = np.zeros(self.num_envs, bool)
         played[rows] = True
         return {"action_mask": self._masks, "_action_mask": played}
+
+
+def _slice(rows: Any, num_envs: int) -> Any:
+    """Return ``rows``, or a slice if that is all of them: several times as fast to index with."""
+    return slice(None) if len(rows) == num_envs else rows
 
 
 def _columns(n: int, infos: Mapping[int, Mapping[str, Any]]) -> dict[str, Any]:
