@@ -78,7 +78,10 @@ def sample(
         positions_next, seen = mask.sum(1)[which], _Seen(policy.model, mask[which], max_new_tokens, cache)
         for t in range(max_new_tokens):
             drawn, logprob = _draw(logits, temperature, generator)
-            tokens[rows, t], logprobs[rows, t] = drawn, logprob
+            if len(rows) == len(tokens):
+                tokens[:, t], logprobs[:, t] = drawn, logprob
+            else:
+                tokens[rows, t], logprobs[rows, t] = drawn, logprob
             if not ignore_stop:
                 running = running & (drawn != stop_id)
                 left = int(running.sum())
@@ -168,9 +171,9 @@ class _Preallocated(DynamicLayer):
 
 
 def _with_room(states: Tensor) -> Tensor:
-    """Return a copy with room for half as many tokens again, and 16 at least."""
+    """Return a copy with room for twice as many tokens, and 32 more at least."""
     rows, heads, length, size = states.shape
-    buffer = states.new_empty(rows, heads, length + max(16, length // 2), size)
+    buffer = states.new_empty(rows, heads, length + max(32, length), size)
     buffer[:, :, :length] = states
     return buffer
 
@@ -195,14 +198,15 @@ def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor, which: Tensor) -> tupl
 
 def _draw(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Return one token and its log-probability for each row, float32."""
-    logprobs = (logits.float() / (temperature or 1.0)).log_softmax(-1)
+    scores = logits.float()
+    probabilities = (scores if temperature in (0, 1) else scores / temperature).softmax(-1)
     if temperature == 0:
-        drawn = logprobs.argmax(-1)
+        drawn = probabilities.argmax(-1)
     else:  # the first token at which the cumulated probability exceeds a uniform number
-        cumulated = logprobs.exp().cumsum(-1)
-        uniform = torch.rand(len(logprobs), 1, generator=generator, device=logprobs.device) * (1 - 1e-6)
+        cumulated = probabilities.cumsum(-1)
+        uniform = torch.rand(len(scores), 1, generator=generator, device=scores.device) * (1 - 1e-6)
         drawn = (cumulated <= uniform * cumulated[:, -1:]).sum(-1)
-    return drawn, logprobs.gather(-1, drawn[:, None]).squeeze(-1)
+    return drawn, probabilities.gather(-1, drawn[:, None]).squeeze(-1).log()
 
 
 def _check(prompts: Sequence[Sequence[int]], max_new_tokens: int, temperature: float) -> None:
