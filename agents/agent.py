@@ -51,6 +51,8 @@ class AgentConfig:
     """AdamW step size; None: 1e-4 below 10 million parameters, 1e-5 below a billion, 1e-6 above."""
     warmup_updates: int = 10
     """Updates over which the learning rate rises linearly from 0."""
+    lr_schedule: Literal["constant", "linear"] = "constant"
+    """After the warm-up: as it is, or falling to a tenth by the end of ``learn``."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     max_new_tokens: int = 64
@@ -138,6 +140,7 @@ class Agent(ABC):
         self._predict_generator = torch.Generator(self.policy.device).manual_seed(self.config.seed)
         self._logger: Logger | None = None
         self._seconds = 0.0
+        self._target = 0
 
     # The interface of stable-baselines3.
 
@@ -157,6 +160,7 @@ class Agent(ABC):
             FloatingPointError: if log-probabilities or gradients are not finite; that optimiser step is not taken.
         """
         start, target = self.num_timesteps, self.num_timesteps + total_episodes
+        self._target = target
         callbacks = _as_callback(callback)
         callbacks.init_callback(self)  # type: ignore[arg-type]
         bar = tqdm(total=total_episodes, unit="episode", disable=not progress_bar, dynamic_ncols=True)
@@ -308,9 +312,11 @@ class Agent(ABC):
         if not torch.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             raise FloatingPointError(f"the gradient norm of update {self.num_updates} is {float(norm)}")
-        warm = min(1.0, (self.num_updates + 1) / (self.config.warmup_updates + 1))
+        factor = min(1.0, (self.num_updates + 1) / (self.config.warmup_updates + 1))
+        if self.config.lr_schedule == "linear":
+            factor *= 1.0 - 0.9 * min(1.0, self.num_timesteps / max(1, self._target))
         for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate * warm
+            group["lr"] = self.learning_rate * factor
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         return float(norm)

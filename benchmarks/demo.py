@@ -33,10 +33,11 @@ OUT = Path("runs/demo")
 HYPERPARAMETERS = {
     "prompts_per_update": 64,
     "group_size": 4,
-    "learning_rate": 3e-4,
+    "learning_rate": 4e-4,
+    "lr_schedule": "linear",
     "max_new_tokens": 8,
 }
-TOTAL_EPISODES = 180_000
+TOTAL_EPISODES = 240_000
 SHOWN = 8
 
 
