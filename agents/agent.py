@@ -136,7 +136,6 @@ class Agent(ABC):
         self.optimizer = torch.optim.AdamW(
             self.policy.parameters(), lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
         )
-        self.generator = torch.Generator(self.policy.device)
         self._predict_generator = torch.Generator(self.policy.device).manual_seed(self.config.seed)
         self._logger: Logger | None = None
         self._seconds = 0.0

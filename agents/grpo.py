@@ -133,6 +133,7 @@ class GRPO(Agent):
                 f"overlong_cache must be <= the longest response, got {self.config.overlong_cache} and "
                 f"{self._length_limit()}"
             )
+        self.generator = torch.Generator(self.policy.device)  # seeded anew for each batch
         self.reference = copy.deepcopy(self.policy) if self.config.kl_coef > 0 else None
 
     @property
