@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
-from textgym.agents.attention import use_decoding_attention
 from textgym.agents.losses import entropy_from_logits, token_logprobs
 from textgym.envs.tokenizers import ChatTokenizer
 
@@ -30,7 +29,6 @@ class CausalLM:
     def __init__(self, model: Any, tokenizer: Any) -> None:
         """Wrap a ``PreTrainedModel`` and its ``PreTrainedTokenizerBase``."""
         self.model = _without_dropout(model)
-        use_decoding_attention(model)
         self.tokenizer = ChatTokenizer(tokenizer)
 
     @classmethod

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
-from transformers.cache_utils import DynamicLayer
 
-from textgym.agents.attention import NAME as DECODING_ATTENTION
+from textgym.agents.decoding import Decoder
 from textgym.agents.policy import CausalLM, positions
 
 _COMPACT_BELOW = 0.75
@@ -72,10 +70,10 @@ def sample(
     tokens = torch.full((len(prompts), max_new_tokens), pad_id, device=device)
     logprobs = torch.zeros(len(prompts), max_new_tokens, device=device)
     with torch.inference_mode():
-        logits, cache = _prefill(policy, ids, mask, which)
+        logits, cache = _prefill(policy, ids, mask)
+        logits, decode = logits[which], Decoder(policy.model, cache, mask, which, max_new_tokens)
         rows = torch.arange(len(prompts), device=device)
         running = torch.ones_like(rows, dtype=torch.bool)
-        positions_next, seen = mask.sum(1)[which], _Seen(policy.model, mask[which], max_new_tokens, cache)
         for t in range(max_new_tokens):
             drawn, logprob = _draw(logits, temperature, generator)
             if len(rows) == len(tokens):
@@ -89,19 +87,10 @@ def sample(
                     break
                 if left <= _COMPACT_BELOW * len(rows):
                     keep = torch.nonzero(running).squeeze(1)
-                    rows, drawn, running, positions_next = rows[keep], drawn[keep], running[keep], positions_next[keep]
-                    seen.select(keep)
-                    cache.batch_select_indices(keep)
-            if t + 1 == max_new_tokens:
-                break
-            out = policy.model(
-                input_ids=drawn[:, None],
-                attention_mask=seen.until(ids.shape[1] + t + 1),
-                position_ids=positions_next[:, None],
-                past_key_values=cache,
-                use_cache=True,
-            )
-            logits, positions_next = out.logits[:, -1], positions_next + 1
+                    rows, drawn, running = rows[keep], drawn[keep], running[keep]
+                    decode.select(keep)
+            if t + 1 < max_new_tokens:
+                logits = decode(drawn)
     tokens, logprobs = tokens[:, : t + 1], logprobs[:, : t + 1]
     stops = (tokens == stop_id) & (not ignore_stop)
     stopped = stops.any(1)
@@ -119,67 +108,8 @@ def pad_left(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device
     return ids, mask
 
 
-class _Seen:
-    """What each row may look at, as the mask that costs the model least."""
-
-    def __init__(self, model: Any, prompt_mask: Tensor, new_tokens: int, cache: DynamicCache) -> None:
-        self._mask = torch.cat([prompt_mask, prompt_mask.new_ones(len(prompt_mask), new_tokens)], 1)
-        takes_4d = model.config._attn_implementation in ("eager", "sdpa", DECODING_ATTENTION)
-        self._additive = takes_4d and all(type(layer) is _Preallocated for layer in cache.layers)
-        if self._additive:  # a 4D mask of what to add to the scores is used as it is; a 2D one is built anew each step
-            hidden = torch.finfo(model.dtype).min
-            self._mask = torch.zeros_like(self._mask, dtype=model.dtype).masked_fill(self._mask == 0, hidden)
-
-    def until(self, width: int) -> Tensor:
-        return self._mask[:, None, None, :width] if self._additive else self._mask[:, :width]
-
-    def select(self, rows: Tensor) -> None:
-        self._mask = self._mask[rows]
-
-
-class _Preallocated(DynamicLayer):
-    """A cache layer with room for tokens to come, where ``DynamicLayer`` copies everything at each step."""
-
-    def __init__(self, prompt: Any, which: Tensor) -> None:
-        """Copy a prefilled prompt layer, one row for each entry of ``which``."""
-        super().__init__()  # type: ignore[no-untyped-call]
-        self.dtype, self.device, self.is_initialized = prompt.keys.dtype, prompt.keys.device, True
-        self._length = prompt.keys.shape[2]
-        self._buffers = [_with_room(states[which]) for states in (prompt.keys, prompt.values)]
-        self._show()
-
-    def update(
-        self, key_states: Tensor, value_states: Tensor, *args: object, **kwargs: object
-    ) -> tuple[Tensor, Tensor]:
-        """Append and return everything so far."""
-        start = self._length
-        self._length += key_states.shape[2]
-        if self._length > self._buffers[0].shape[2]:
-            self._buffers = [_with_room(buffer) for buffer in self._buffers]
-        for buffer, states in zip(self._buffers, (key_states, value_states), strict=True):
-            buffer[:, :, start : self._length] = states
-        return self._show()
-
-    def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep some rows."""
-        self._buffers = [_with_room(states[indices]) for states in self._show()]
-        self._show()
-
-    def _show(self) -> tuple[Tensor, Tensor]:
-        self.keys, self.values = (buffer[:, :, : self._length] for buffer in self._buffers)
-        return self.keys, self.values
-
-
-def _with_room(states: Tensor) -> Tensor:
-    """Return a copy with room for twice as many tokens, and 32 more at least."""
-    rows, heads, length, size = states.shape
-    buffer = states.new_empty(rows, heads, length + max(32, length), size)
-    buffer[:, :, :length] = states
-    return buffer
-
-
-def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor, which: Tensor) -> tuple[Tensor, DynamicCache]:
-    """Run the unique prompts; return the next-token logits and the cache, one row for each entry of ``which``."""
+def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor) -> tuple[Tensor, DynamicCache]:
+    """Run the prompts; return the next-token logits and the cache."""
     cache = DynamicCache(config=policy.model.config)
     out = policy.model(
         input_ids=ids,
@@ -189,11 +119,7 @@ def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor, which: Tensor) -> tupl
         use_cache=True,
         logits_to_keep=1,
     )
-    if all(type(layer) is DynamicLayer for layer in cache.layers):
-        cache.layers = [_Preallocated(layer, which) for layer in cache.layers]
-    else:  # sliding windows and the like keep their own layers
-        cache.batch_select_indices(which)
-    return out.logits[:, -1][which], cache
+    return out.logits[:, -1], cache
 
 
 def _draw(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

@@ -17,6 +17,8 @@ from transformers import (
     MistralConfig,
     MistralForCausalLM,
     PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
 )
 
 from textgym.agents.policy import CausalLM
@@ -38,6 +40,12 @@ def make_model(kind: str, scale: float):
     torch.manual_seed(0)
     if kind == "llama":
         model = LlamaForCausalLM(LlamaConfig(**sizes, **ids))
+    elif kind == "llama-unusual":  # biases, a head size of its own, scaled positions, untied output
+        rope = {"rope_type": "linear", "factor": 2.0, "rope_theta": 1000.0}
+        config = LlamaConfig(**sizes, **ids, head_dim=12, attention_bias=True, mlp_bias=True, rope_parameters=rope)
+        model = LlamaForCausalLM(config)
+    elif kind == "qwen2":
+        model = Qwen2ForCausalLM(Qwen2Config(**sizes, **ids))
     elif kind == "mistral":  # every layer sees a window of 6 tokens only
         model = MistralForCausalLM(MistralConfig(**sizes, **ids, sliding_window=6))
     else:
@@ -48,6 +56,8 @@ def make_model(kind: str, scale: float):
         for parameter in model.parameters():
             if parameter.ndim == 2:
                 parameter.mul_(scale)
+            elif kind in ("llama-unusual", "qwen2"):  # biases begin at 0
+                parameter.add_(torch.randn_like(parameter) / 10)
     return model
 
 

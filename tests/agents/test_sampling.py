@@ -6,6 +6,7 @@ import torch
 from textgym.agents import sampling
 from textgym.agents.sampling import sample
 
+KINDS = ["llama", "llama-unusual", "qwen2", "mistral", "gpt2"]
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12, 13], [5, 6, 7, 8, 9, 10], [20], [11, 12, 13], [21, 22]] * 4
 
 
@@ -15,7 +16,7 @@ def draw(policy, prompts=PROMPTS, **kwargs):
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.7])
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_reported_logprobs_equal_the_training_side(make_policy, kind, temperature):
     policy = make_policy(kind, scale=2.0)  # soft, so that rows stop at different times
     drawn = draw(policy, temperature=temperature, max_new_tokens=40)
@@ -26,7 +27,7 @@ def test_reported_logprobs_equal_the_training_side(make_policy, kind, temperatur
     assert (drawn.logprobs[~drawn.token_mask] == 0).all()
 
 
-@pytest.mark.parametrize("kind", ["llama", "gpt2", "mistral"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_greedy_is_what_generate_does_alone(make_policy, kind):
     policy = make_policy(kind)
     drawn = draw(policy, temperature=0)
@@ -35,6 +36,14 @@ def test_greedy_is_what_generate_does_alone(make_policy, kind):
             torch.tensor([prompt]), do_sample=False, max_new_tokens=12, eos_token_id=0, pad_token_id=1
         )
         assert drawn.tokens[row][drawn.token_mask[row]].tolist() == expected[0, len(prompt) :].tolist()
+
+
+def test_plain_architectures_decode_without_the_models_forward(make_policy):
+    for kind, calls in ("llama", 1), ("qwen2", 1), ("mistral", 5), ("gpt2", 5):
+        policy, seen = make_policy(kind), []
+        policy.model.register_forward_pre_hook(lambda module, args, seen=seen: seen.append(0))
+        draw(policy, max_new_tokens=5, ignore_stop=True)
+        assert len(seen) == calls, kind
 
 
 @pytest.mark.parametrize("pad", ["<pad>", "<eos>"])
@@ -99,12 +108,11 @@ def test_the_generator_decides(make_policy):
 def test_one_prefill_for_each_distinct_prompt(make_policy):
     policy = make_policy()
     sizes = []
-    handle = policy.model.register_forward_pre_hook(
-        lambda module, args, kwargs: sizes.append(tuple(kwargs["input_ids"].shape)), with_kwargs=True
-    )
+    embedding = policy.model.get_input_embeddings()
+    handle = embedding.register_forward_pre_hook(lambda module, args: sizes.append(tuple(args[0].shape)))
     draw(policy, max_new_tokens=2, ignore_stop=True)
     handle.remove()
-    assert sizes == [(4, 6), (24, 1)]
+    assert sizes == [(4, 6), (24,)]
 
 
 @pytest.mark.parametrize(
