@@ -1,6 +1,10 @@
-"""Advantages of whole completions: what a sample is worth next to the other samples of its group.
+"""Advantages: how much better an action, or a whole completion, was than could be expected.
 
-- `group_advantages`: centred, z-scored, leave-one-out, or centred and scaled by the batch.
+- `gae`: of each token, from a critic's values.
+- `returns_to_go`: what came after each token.
+- `masked_whiten`: mean 0 and deviation 1 over the tokens that count.
+- `group_advantages`: of a whole completion next to the others of its group: centred, z-scored, leave-one-out, or
+  centred and scaled by the batch.
 - `zero_variance`: rows of groups that have nothing to teach, since all their rewards are the same.
 - `soft_overlong_penalty`: DAPO's addition to the reward of an answer that nears the length limit.
 
@@ -16,9 +20,78 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-__all__ = ["AdvantageKind", "group_advantages", "soft_overlong_penalty", "zero_variance"]
+__all__ = [
+    "AdvantageKind",
+    "gae",
+    "group_advantages",
+    "masked_whiten",
+    "returns_to_go",
+    "soft_overlong_penalty",
+    "zero_variance",
+]
 
 AdvantageKind = Literal["center", "zscore", "rloo", "batch_std"]
+
+
+def gae(
+    rewards_BT: Tensor,
+    values_BT: Tensor,
+    last_values_B: Tensor,
+    mask_BT: Tensor,
+    gamma: float = 1.0,
+    gae_lambda: float = 0.95,
+) -> tuple[Tensor, Tensor]:
+    """Estimate advantages and returns of each action (GAE, arXiv 1506.02438, equation 16).
+
+        A_t = δ_t + γ λ A_t',   δ_t = r_t + γ V_t' - V_t,   R_t = A_t + V_t
+
+    t' is the next token that the policy sampled: tokens of the environment between two turns are no time steps. After
+    the last one stands `last_values_B`: 0 where the episode was terminated, V of the last state where it was truncated.
+
+    Args:
+        rewards_BT: Reward of each token.
+        values_BT: V of the state before each token.
+        last_values_B: V after the last token.
+        mask_BT: Which tokens the policy sampled.
+        gamma: Discount γ.
+        gae_lambda: λ.
+
+    Returns:
+        Advantages and returns, (B, T) float32, 0 off the mask.
+    """
+    assert rewards_BT.shape == values_BT.shape == mask_BT.shape, "rewards, values and mask differ in shape"
+    assert last_values_B.shape == mask_BT.shape[:1], f"{tuple(last_values_B.shape)} against {tuple(mask_BT.shape)}"
+    rewards_BT = torch.where(mask_BT, rewards_BT.float(), 0.0)
+    values_BT = torch.where(mask_BT, values_BT.float(), 0.0)
+    next_value_B, advantage_B = last_values_B.float(), torch.zeros_like(last_values_B, dtype=torch.float32)
+    advantages_BT = torch.zeros_like(rewards_BT)
+    for t in reversed(range(mask_BT.shape[1])):
+        is_action_B = mask_BT[:, t]
+        delta_B = rewards_BT[:, t] + gamma * next_value_B - values_BT[:, t]
+        advantage_B = torch.where(is_action_B, delta_B + gamma * gae_lambda * advantage_B, advantage_B)
+        next_value_B = torch.where(is_action_B, values_BT[:, t], next_value_B)
+        advantages_BT[:, t] = torch.where(is_action_B, advantage_B, 0.0)
+    return advantages_BT, advantages_BT + values_BT
+
+
+def returns_to_go(rewards_BT: Tensor, mask_BT: Tensor) -> Tensor:
+    """Sum the rewards from each action on, undiscounted (Sutton and Barto 2018, equation 3.8 with γ = 1).
+
+    Returns:
+        (B, T) float32, 0 off the mask.
+    """
+    rewards_BT = torch.where(mask_BT, rewards_BT.float(), 0.0)
+    return torch.where(mask_BT, rewards_BT.flip(1).cumsum(1).flip(1), 0.0)
+
+
+def masked_whiten(values_BT: Tensor, mask_BT: Tensor, eps: float = 1e-8) -> Tensor:
+    """Shift and scale to mean 0 and deviation 1 (N - 1) over the masked values; 0 off the mask.
+
+    A single value becomes 0.
+    """
+    values_BT, count = torch.where(mask_BT, values_BT.float(), 0.0), mask_BT.sum()
+    centred_BT = torch.where(mask_BT, values_BT - values_BT.sum() / count.clamp(min=1), 0.0)
+    return centred_BT / ((centred_BT.square().sum() / (count - 1).clamp(min=1)).sqrt() + eps)
 
 
 def _scorable_peers(rewards_B: Tensor, group_ids_B: Tensor, scorable_B: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from stable_baselines3.common.logger import (
     Logger,
     TensorBoardOutputFormat,
 )
-from torch import Tensor
+from torch import Tensor, nn
 from tqdm.auto import tqdm
 from typing_extensions import Self
 
@@ -132,9 +132,10 @@ class Agent(ABC):
         self.num_timesteps = 0
         """Episodes played so far."""
         self.num_updates = 0
+        self._setup_model()
         self.learning_rate = self._pick_learning_rate()
         self.optimizer = torch.optim.AdamW(
-            self.policy.parameters(), lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
+            self.parameters(), lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
         )
         self._predict_generator = torch.Generator(self.policy.device).manual_seed(self.config.seed)
         self._logger: Logger | None = None
@@ -162,7 +163,10 @@ class Agent(ABC):
         self._target = target
         callbacks = _as_callback(callback)
         callbacks.init_callback(self)  # type: ignore[arg-type]
-        bar = tqdm(total=total_episodes, unit="episode", disable=not progress_bar, dynamic_ncols=True)
+        every = 0.1 if sys.stderr.isatty() else 10.0  # seconds: a log file need not hold every step of the bar
+        bar = tqdm(
+            total=total_episodes, unit="episode", disable=not progress_bar, dynamic_ncols=True, mininterval=every
+        )
         with _deferred_interrupt() as interrupted, bar, self._open_logger():
             callbacks.on_training_start(locals(), globals())
             while self.num_timesteps < target and not interrupted.is_set():
@@ -287,6 +291,14 @@ class Agent(ABC):
     def env_shape(self) -> tuple[int, int]:
         """Number of sub-envs and group size that an update needs."""
 
+    def _setup_model(self) -> None:
+        """Make what else the agent needs, before the optimiser is made."""
+        return
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return what the optimiser changes."""
+        return list(self.policy.parameters())
+
     def update_seed(self, attempt: int = 0) -> int:
         """Return the seed of this update's problems and draws: decided by the config's seed and ``num_updates``.
 
@@ -307,7 +319,7 @@ class Agent(ABC):
         Raises:
             FloatingPointError: if it is not finite; nothing is changed then.
         """
-        norm = torch.nn.utils.clip_grad_norm_(self.policy.parameters(), self.config.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
         if not torch.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
             raise FloatingPointError(f"the gradient norm of update {self.num_updates} is {float(norm)}")

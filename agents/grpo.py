@@ -13,7 +13,6 @@ Left out: LoRA, several GPUs, sampling engines other than ours (and with them of
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 from typing import Any, ClassVar, Literal
 
@@ -21,21 +20,19 @@ import torch
 from torch import Tensor
 
 from textgym.agents.advantages import AdvantageKind, group_advantages, soft_overlong_penalty, zero_variance
-from textgym.agents.agent import Agent, AgentConfig
+from textgym.agents.agent import AgentConfig
 from textgym.agents.losses import KLKind, Norm, RatioLevel, kl_penalty, loss_weights, masked_mean, policy_loss
-from textgym.agents.rollout import Rollout, collect
+from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
+from textgym.agents.policy import Evaluated
+from textgym.agents.rollout import Rollout
 
 
 @dataclasses.dataclass(frozen=True)
-class GRPOConfig(AgentConfig):
+class GRPOConfig(OnPolicyConfig):
     """Settings of ``GRPO``; the defaults are centred rewards with a mean over all tokens."""
 
-    prompts_per_update: int = 32
-    """Problems of each update."""
     group_size: int = 8
     """Answers to each problem."""
-    temperature: float = 1.0
-    """Of the sampling, and of the log-probabilities that are trained."""
     advantage: AdvantageKind = "center"
     """``center`` r - mean, ``zscore`` also / std of the group, ``rloo`` leave-one-out, ``batch_std`` / std of all."""
     norm: Norm = "token"
@@ -63,23 +60,16 @@ class GRPOConfig(AgentConfig):
     limit of a token-level env is part of the task, and what it cuts is not left out.)"""
     overlong_cache: int = 16
     """Tokens before the limit over which the penalty grows from 0 to 1."""
-    n_epochs: int = 1
-    """Passes over each batch."""
-    n_minibatches: int = 1
-    """Optimiser steps in a pass."""
 
     def __post_init__(self) -> None:
         """Check ranges."""
         super().__post_init__()
-        for name in ("prompts_per_update", "n_epochs", "n_minibatches", "overlong_cache"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.overlong_cache < 1:
+            raise ValueError(f"overlong_cache must be >= 1, got {self.overlong_cache}")
         if self.group_size < 2:
             raise ValueError(
                 f"group_size must be >= 2, got {self.group_size}: one answer has nothing to be compared with"
             )
-        if not self.temperature > 0:
-            raise ValueError(f"temperature must be > 0, got {self.temperature}")
         if self.ratio == "seq" and self.norm != "seq":
             raise ValueError(f"ratio='seq' (GSPO) needs norm='seq', got norm={self.norm!r}")
         for name in ("kl_coef", "resample", "clip_range", "clip_range_high"):
@@ -109,7 +99,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 
-class GRPO(Agent):
+class GRPO(OnPolicyAgent):
     """Group relative policy optimisation (see the module), on sequence-level and token-level envs.
 
     ``GRPO(policy, env, preset="dapo", group_size=16)``: a preset sets switches, explicit hyperparameters win over it.
@@ -128,18 +118,16 @@ class GRPO(Agent):
         if preset is not None and preset not in PRESETS:
             raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
         super().__init__(policy, env, **{**PRESETS.get(preset or "", {}), **hyperparameters})
-        if "penalty" in self.config.overlong and self.config.overlong_cache > self._length_limit():
+        if "penalty" in self.config.overlong and self.config.overlong_cache > self.length_limit():
             raise ValueError(
                 f"overlong_cache must be <= the longest response, got {self.config.overlong_cache} and "
-                f"{self._length_limit()}"
+                f"{self.length_limit()}"
             )
-        self.generator = torch.Generator(self.policy.device)  # seeded anew for each batch
-        self.reference = copy.deepcopy(self.policy) if self.config.kl_coef > 0 else None
 
     @property
-    def env_shape(self) -> tuple[int, int]:
-        """Groups of answers to one problem each."""
-        return self.config.prompts_per_update * self.config.group_size, self.config.group_size
+    def uses_reference(self) -> bool:
+        """With a KL penalty."""
+        return self.config.kl_coef > 0
 
     def update(self) -> dict[str, float]:
         """Sample groups of answers, compare, and step."""
@@ -152,7 +140,7 @@ class GRPO(Agent):
         keep = scorable & (rollout.lengths > 0)
         if self.config.drop_zero_variance:
             keep &= ~zero_variance(shaped, rollout.group_ids, scorable)
-        self._write_transcripts(rollout, advantages)
+        self.write_samples(rollout, advantages)
         rows = torch.nonzero(keep).squeeze(1)
         metrics["rollout/frac_kept"] = len(rows) / len(keep)
         if len(rows):
@@ -161,41 +149,27 @@ class GRPO(Agent):
 
     def _sample(self) -> tuple[Rollout, dict[str, float]]:
         """Collect a batch; with ``resample``, replace groups without variance by new ones."""
-        rollout = self._collect(attempt=0)
-        metrics = _rollout_metrics(rollout)
+        rollout = self.collect()
+        metrics = rollout_metrics(rollout)
         rounds = 0
         while rounds < self.config.resample:
             flat = zero_variance(rollout.returns, rollout.group_ids, torch.isfinite(rollout.returns))
             if not bool(flat.any()):
                 break
             rounds += 1
-            rollout = _replace_groups(rollout, flat, self._collect(attempt=rounds))
+            rollout = _replace_groups(rollout, flat, self.collect(attempt=rounds))
         if self.config.resample:
             metrics["rollout/resample_rounds"] = float(rounds)
         return rollout, metrics
-
-    def _collect(self, attempt: int) -> Rollout:
-        seed = self.update_seed(attempt)
-        self.generator.manual_seed(seed)
-        rollout = collect(
-            self.policy,
-            self.env,
-            max_new_tokens=self.config.max_new_tokens,
-            temperature=self.config.temperature,
-            generator=self.generator,
-            seed=seed,
-        )
-        self.num_timesteps += len(rollout.prompts)
-        return rollout
 
     def _shaped_returns(self, rollout: Rollout) -> Tensor:
         """Return what the groups compare: the returns, with the overlong penalty and the KL in the reward."""
         returns = rollout.returns
         if "penalty" in self.config.overlong:
             lengths = rollout.last_response_lengths
-            returns = returns + soft_overlong_penalty(lengths, self._length_limit(), self.config.overlong_cache)
+            returns = returns + soft_overlong_penalty(lengths, self.length_limit(), self.config.overlong_cache)
         if self.reference is not None and self.config.kl_in_reward:
-            own, reference = self._logprobs(self.policy, rollout), self._logprobs(self.reference, rollout)
+            own, reference = self.logprobs(self.policy, rollout), self.logprobs(self.reference, rollout)
             kl = kl_penalty(own, reference, rollout.action_mask, "k1").sum(1)
             returns = returns - self.config.kl_coef * kl
         return returns
@@ -204,18 +178,16 @@ class GRPO(Agent):
         """Take ``n_epochs * n_minibatches`` optimiser steps on the kept rows."""
         config = self.config
         several_steps = config.n_epochs * config.n_minibatches > 1
-        old = self._logprobs(self.policy, batch) if several_steps else None
-        use_reference = self.reference is not None and not config.kl_in_reward
-        reference = self._logprobs(self.reference, batch) if use_reference else None
-        steps: list[dict[str, float]] = []
-        for _ in range(config.n_epochs):
-            order = torch.arange(len(advantages), device=advantages.device)
-            if config.n_minibatches > 1:
-                order = torch.randperm(len(order), generator=self.generator, device=order.device)
-            for rows in order.chunk(config.n_minibatches):
-                # In order again: neighbours share a prompt.
-                steps.append(self._step(batch, advantages, old, reference, rows.sort().values))
-        return {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]} | {
+        old = self.logprobs(self.policy, batch) if several_steps else None
+        reference = None
+        if self.reference is not None and not config.kl_in_reward:
+            reference = self.logprobs(self.reference, batch)
+        steps = [
+            self._step(batch, advantages, old, reference, rows)
+            for _ in range(config.n_epochs)
+            for rows in self.minibatches(batch)
+        ]
+        return mean_metrics(steps) | {
             "train/adv_mean": advantages.mean().item(),
             "train/adv_std": advantages.std(unbiased=False).item(),
         }
@@ -227,95 +199,30 @@ class GRPO(Agent):
         config = self.config
         high = config.clip_range if config.clip_range_high is None else config.clip_range_high
         weights = torch.zeros_like(batch.logprobs)
-        weights[rows] = loss_weights(batch.action_mask[rows], config.norm, self._length_limit())
-        tokens = float(batch.action_mask[rows].sum())
-        self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
-        totals: dict[str, float] = {}
-        for part_rows in self.micro_batches(rows, batch.tokens.shape[1]):
-            part = batch.select(part_rows)
+        weights[rows] = loss_weights(batch.action_mask[rows], config.norm, self.length_limit())
+
+        def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             mask, width = part.action_mask, part.tokens.shape[1]
-            logprobs, entropies = self.policy.logprobs(
-                part.prompt_ids, part.prompt_mask, part.tokens, temperature=config.temperature
-            )
-            pg_loss, metrics = policy_loss(
-                logprobs,
-                logprobs.detach() if old is None else old[part_rows, :width],
+            part_weights, part_old = weights[part_rows, :width], None if old is None else old[part_rows, :width]
+            total, metrics = policy_loss(
+                now.logprobs,
+                now.logprobs.detach() if part_old is None else part_old,
                 advantages[part_rows],
-                weights[part_rows, :width],
+                part_weights,
                 mask,
                 config.clip_range,
                 high,
                 config.ratio,
                 config.dual_clip,
             )
-            loss = pg_loss
+            metrics["pg_loss"] = total.detach()
             if reference is not None:
-                part_old = None if old is None else old[part_rows, :width]
-                kl = kl_penalty(logprobs, reference[part_rows, :width], mask, config.kl_kind, part_old)
-                loss = loss + config.kl_coef * (weights[part_rows, :width] * kl).sum()
+                kl = kl_penalty(now.logprobs, reference[part_rows, :width], mask, config.kl_kind, part_old)
+                total = total + config.kl_coef * (part_weights * kl).sum()
                 metrics["kl_ref"] = masked_mean(kl.detach(), mask)
-            loss.backward()
-            share = float(mask.sum()) / tokens
-            metrics["entropy"] = masked_mean(entropies, mask)
-            _add(totals, "loss", loss.item())
-            _add(totals, "pg_loss", pg_loss.item())
-            for name, value in metrics.items():
-                if name == "ratio_max":
-                    totals[name] = max(totals.get(name, 0.0), value.item())
-                else:
-                    _add(totals, name, value.item() * share)
-        totals["grad_norm"] = self.step_optimizer()
-        return {f"train/{_SB3_NAMES.get(name, name)}": value for name, value in totals.items()}
+            return total, metrics
 
-    @torch.no_grad()
-    def _logprobs(self, policy: Any, batch: Rollout) -> Tensor:
-        """Return log-probabilities (B, T) under ``policy``, without gradient."""
-        result = torch.zeros_like(batch.logprobs)
-        for rows in self.micro_batches(torch.arange(len(result), device=result.device), result.shape[1]):
-            part = batch.select(rows)
-            logprobs, _ = policy.logprobs(
-                part.prompt_ids, part.prompt_mask, part.tokens, temperature=self.config.temperature
-            )
-            result[rows, : logprobs.shape[1]] = logprobs
-        return result
-
-    def _length_limit(self) -> int:
-        """The constant of ``norm="const"``: the longest response there can be."""
-        return int(getattr(self.env.unwrapped, "max_tokens", self.config.max_new_tokens))
-
-    def _write_transcripts(self, rollout: Rollout, advantages: Tensor) -> None:
-        first = range(self.config.group_size)
-        returns = rollout.returns.tolist()
-        self.write_transcripts(
-            [
-                {
-                    "prompt": rollout.prompts[i],
-                    "response": rollout.responses[i],
-                    "reward": returns[i],
-                    "advantage": advantages[i].item(),
-                    "status": rollout.statuses[i],
-                }
-                for i in first
-            ]
-        )
-
-    def _state(self) -> dict[str, Any]:
-        state = super()._state()
-        if self.reference is not None:
-            state["reference"] = self.reference.model.state_dict()
-        return state
-
-    def _restore(self, state: dict[str, Any]) -> None:
-        super()._restore(state)
-        if self.reference is not None:
-            self.reference.model.load_state_dict(state["reference"])
-
-
-_SB3_NAMES = {"clip_frac": "clip_fraction", "pg_loss": "policy_gradient_loss"}
-
-
-def _add(totals: dict[str, float], name: str, value: float) -> None:
-    totals[name] = totals.get(name, 0.0) + value
+        return self.step(batch, rows, loss)
 
 
 def _replace_groups(rollout: Rollout, flat: Tensor, fresh: Rollout) -> Rollout:
@@ -352,18 +259,3 @@ def _concatenate(first: Rollout, second: Rollout) -> Rollout:
 def _pad(values: Tensor, width: int, left: bool) -> Tensor:
     missing = width - values.shape[1]
     return torch.nn.functional.pad(values, (missing, 0) if left else (0, missing))
-
-
-def _rollout_metrics(rollout: Rollout) -> dict[str, float]:
-    returns, scorable = rollout.returns, torch.isfinite(rollout.returns)
-    scored = returns[scorable]
-    flat = zero_variance(returns, rollout.group_ids, scorable)
-    return {
-        "rollout/ep_rew_mean": scored.mean().item() if len(scored) else float("nan"),
-        "rollout/reward_std": scored.std(unbiased=False).item() if len(scored) else float("nan"),
-        "rollout/success_rate": rollout.successes[scorable].float().mean().item() if len(scored) else float("nan"),
-        "rollout/ep_len_mean": rollout.lengths.float().mean().item(),
-        "rollout/truncated_frac": rollout.truncated.float().mean().item(),
-        "rollout/unscorable_frac": 1.0 - scorable.float().mean().item(),
-        "rollout/frac_zero_std_groups": flat.float().mean().item(),
-    }

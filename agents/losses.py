@@ -3,6 +3,7 @@
 - `token_logprobs`, `entropy_from_logits`: from logits to what the losses and the metrics need.
 - `loss_weights`: the normalisation, as one weight for each token, computed once for an optimiser step.
 - `policy_loss`: the clipped surrogate with a token ratio, a sequence ratio (GSPO), or none (REINFORCE).
+- `value_loss`: the critic's squared error, clipped or not.
 - `kl_penalty`: estimators of KL(π‖ref), elementwise.
 - `masked_mean`: for metrics.
 
@@ -29,6 +30,7 @@ __all__ = [
     "masked_mean",
     "policy_loss",
     "token_logprobs",
+    "value_loss",
 ]
 
 Norm = Literal["token", "seq", "const", "seqsum"]
@@ -171,7 +173,7 @@ def _clipped_surrogate(
 def policy_loss(
     logprobs_BT: Tensor,
     old_logprobs_BT: Tensor,
-    advantages_B: Tensor,
+    advantages: Tensor,
     weights_BT: Tensor,
     mask_BT: Tensor,
     clip_range_low: float,
@@ -195,7 +197,7 @@ def policy_loss(
     Args:
         logprobs_BT: Log-probs of the tokens under the policy, with gradient.
         old_logprobs_BT: The same under the policy that sampled them; no gradient flows here.
-        advantages_B: Advantage of each row.
+        advantages: Advantage of each row, (B,), or of each token, (B, T).
         weights_BT: From `loss_weights`, or a slice of it.
         mask_BT: Which tokens count.
         clip_range_low: Clip distance below 1.
@@ -211,12 +213,14 @@ def policy_loss(
         ValueError: If `ratio` is unknown or `dual_clip` is not greater than 1.
     """
     _assert_aligned(mask_BT, logprobs_BT, old_logprobs_BT, weights_BT)
-    assert advantages_B.shape == mask_BT.shape[:1], f"{tuple(advantages_B.shape)} against {tuple(mask_BT.shape)}"
+    shape = tuple(advantages.shape)
+    assert shape in (mask_BT.shape[:1], mask_BT.shape), f"advantages {shape} against {tuple(mask_BT.shape)}"
     if ratio not in ("token", "seq", "none"):
         raise ValueError(f"ratio must be 'token', 'seq' or 'none', got {ratio!r}")
     if dual_clip is not None and not dual_clip > 1:
         raise ValueError(f"dual_clip ({dual_clip}) must be greater than 1")
-    advantages_BT = advantages_B.detach().float()[:, None].expand(mask_BT.shape)
+    advantages = advantages.detach().float()
+    advantages_BT = advantages if advantages.ndim == 2 else advantages[:, None].expand(mask_BT.shape)
     log_ratio_BT = _masked_difference(logprobs_BT, old_logprobs_BT.detach(), mask_BT)
     ratio_BT = _importance_ratio(log_ratio_BT, mask_BT, ratio)
     if ratio == "none":
@@ -237,6 +241,38 @@ def policy_loss(
         "ratio_mean": masked_mean(ratio_BT, mask_BT),
         "ratio_max": torch.where(mask_BT, ratio_BT, 0.0).amax(),
     }
+
+
+def value_loss(
+    values_BT: Tensor,
+    old_values_BT: Tensor,
+    returns_BT: Tensor,
+    weights_BT: Tensor,
+    mask_BT: Tensor,
+    clip_range_vf: float | None = None,
+) -> Tensor:
+    """Compute the critic's squared error, with the clip of the first PPO code (arXiv 2005.12729, section 3).
+
+        L = Σ_it w_it max((V - R)², (V_old + clip(V - V_old, ±c) - R)²) / 2,   without a clip: Σ_it w_it (V - R)² / 2
+
+    Args:
+        values_BT: V of the state before each token, with gradient.
+        old_values_BT: The same when the batch was sampled.
+        returns_BT: R, what V should have been: `gae`'s second result.
+        weights_BT: From `loss_weights`, or a slice of it.
+        mask_BT: Which tokens count.
+        clip_range_vf: c; None for no clip.
+
+    Returns:
+        A float32 scalar.
+    """
+    _assert_aligned(mask_BT, values_BT, old_values_BT, returns_BT, weights_BT)
+    errors_BT = _masked_difference(values_BT, returns_BT.detach(), mask_BT).square()
+    if clip_range_vf is not None:
+        moved_BT = _masked_difference(values_BT, old_values_BT.detach(), mask_BT).clamp(-clip_range_vf, clip_range_vf)
+        clipped_BT = moved_BT + _masked_difference(old_values_BT.detach(), returns_BT.detach(), mask_BT)
+        errors_BT = torch.maximum(errors_BT, clipped_BT.square())
+    return torch.where(mask_BT, weights_BT * errors_BT, 0.0).sum() / 2
 
 
 def kl_penalty(

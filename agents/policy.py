@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 from transformers.utils import logging
 
@@ -30,6 +32,7 @@ class CausalLM:
         """Wrap a ``PreTrainedModel`` and its ``PreTrainedTokenizerBase``."""
         self.model = _without_dropout(model)
         self.tokenizer = ChatTokenizer(tokenizer)
+        self._trunk_is_known = False
 
     @classmethod
     def load(cls, name: str | Path, *, device: str = "auto", dtype: str = "auto") -> CausalLM:
@@ -76,58 +79,125 @@ class CausalLM:
     ) -> tuple[Tensor, Tensor]:
         """Return log pi(token | what precedes it), differentiable, and the entropy of that distribution, which is not.
 
-        A prompt that several rows share is computed once, and so are its gradients.
+        See ``evaluate_tokens``.
+        """
+        evaluated = self.evaluate_tokens(prompt_ids, prompt_mask, tokens, temperature=temperature)
+        return evaluated.logprobs, evaluated.entropies
+
+    def evaluate_tokens(
+        self,
+        prompt_ids: Tensor,
+        prompt_mask: Tensor,
+        tokens: Tensor,
+        *,
+        temperature: float = 1.0,
+        entropy_gradient: bool = False,
+    ) -> Evaluated:
+        """Compute what training needs to know of given tokens.
+
+        A prompt that several rows share is computed once, and so are its gradients. Logits are made in pieces, and
+        again for the gradient, so that those of a large vocabulary never exist as a whole.
 
         Args:
             prompt_ids: int64 (B, P), left padded.
             prompt_mask: (B, P), 1 where there is a token.
-            tokens: int64 (B, T), right padded.
+            tokens: int64 (B, T), right padded; what stands there in the results means nothing.
             temperature: logits are divided by it, as in sampling.
+            entropy_gradient: whether the entropies are differentiable, too.
 
-        Returns:
-            Two float32 (B, T): log-probabilities and entropies in nats; what stands at padding means nothing.
+        Raises:
+            NotImplementedError: for a model whose logits are not what its output layer makes of its last states.
         """
-        logits = self._logits(prompt_ids, prompt_mask, tokens)
-        return token_logprobs(logits, tokens, temperature), entropy_from_logits(logits.detach(), temperature)
+        states = self._states(prompt_ids, prompt_mask, tokens)
+        flat, targets = states.flatten(0, 1), tokens.flatten()
+        pieces = []
+        size = max(1, _MAX_LOGITS // self.tokenizer.vocab_size)
+        for some, theirs in zip(flat.split(size), targets.split(size), strict=True):
+            if len(flat) > size and torch.is_grad_enabled():
+                piece = checkpoint(self._read_out, some, theirs, temperature, entropy_gradient, use_reentrant=False)
+            else:
+                piece = self._read_out(some, theirs, temperature, entropy_gradient)
+            pieces.append(piece)
+        logprobs, entropies = (torch.cat(part).view(tokens.shape) for part in zip(*pieces, strict=True))
+        return Evaluated(logprobs, entropies, states)
 
-    def _logits(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
-        """Return the logits (B, T, V) that predict ``tokens``."""
+    def _read_out(
+        self, states: Tensor, tokens: Tensor, temperature: float, entropy_gradient: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return log-probabilities and entropies, float32 (N,), from states (N, size) and tokens (N,)."""
+        logits = self._logits(states)[None]
+        entropies = entropy_from_logits(logits if entropy_gradient else logits.detach(), temperature)[0]
+        return token_logprobs(logits, tokens[None], temperature)[0], entropies
+
+    def _logits(self, states: Tensor) -> Tensor:
+        logits: Tensor = self.model.get_output_embeddings()(states)
+        softcap = getattr(self.model.config, "final_logit_softcapping", None)  # Gemma 2
+        return logits if softcap is None else torch.tanh(logits / softcap) * softcap
+
+    def _states(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
+        """Return the last hidden states (B, T, size) that predict ``tokens``."""
+        trunk = self._trunk()
         rows, width = tokens.shape
         marked = torch.where(prompt_mask.bool(), prompt_ids, -1)
         unique, inverse = torch.unique(marked, dim=0, return_inverse=True)
         if len(unique) == rows:
             inputs = torch.cat([prompt_ids, tokens[:, :-1]], 1)
             mask = torch.cat([prompt_mask, torch.ones_like(tokens[:, :-1])], 1)
-            out = self.model(
-                input_ids=inputs,
-                attention_mask=mask,
-                position_ids=positions(mask),
-                logits_to_keep=width,
-                use_cache=False,
-            )
-            return out.logits  # type: ignore[no-any-return]
+            out = trunk(input_ids=inputs, attention_mask=mask, position_ids=positions(mask), use_cache=False)
+            states: Tensor = out.last_hidden_state[:, -width:]
+            return states
         shared_mask = (unique >= 0).long()
         cache = DynamicCache(config=self.model.config)
-        out = self.model(
+        out = trunk(
             input_ids=unique.clamp(0),
             attention_mask=shared_mask,
             position_ids=positions(shared_mask),
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
         )
+        first: Tensor = out.last_hidden_state[:, -1:][inverse]
         if width == 1:
-            return out.logits[inverse]  # type: ignore[no-any-return]
+            return first
         cache.batch_select_indices(inverse)
         mask = torch.cat([shared_mask[inverse], torch.ones_like(tokens[:, :-1])], 1)
-        rest = self.model(
+        rest = trunk(
             input_ids=tokens[:, :-1],
             attention_mask=mask,
             position_ids=positions(mask)[:, prompt_ids.shape[1] :],
             past_key_values=cache,
             use_cache=True,
         )
-        return torch.cat([out.logits[inverse], rest.logits], 1)
+        return torch.cat([first, rest.last_hidden_state], 1)
+
+    def _trunk(self) -> Any:
+        """Return the model without its output layer, having seen once that the two make the whole."""
+        trunk = self.model.base_model
+        if not self._trunk_is_known:
+            probe = torch.tensor([[0, 1]], device=self.device)
+            with torch.no_grad():
+                whole = self.model(input_ids=probe).logits
+                if not torch.allclose(whole, self._logits(trunk(input_ids=probe).last_hidden_state), atol=1e-3):
+                    raise NotImplementedError(
+                        f"{type(self.model).__name__} does something to its logits that textgym does not know"
+                    )
+            self._trunk_is_known = True
+        return trunk
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+    """What a policy makes of given tokens."""
+
+    logprobs: Tensor
+    """float32 (B, T): log pi(token | what precedes it), at the temperature."""
+    entropies: Tensor
+    """float32 (B, T): entropy of that distribution, in nats."""
+    states: Tensor
+    """(B, T, size): the last hidden state from which the token was predicted, of the model's dtype."""
+
+
+_MAX_LOGITS = 2**24
+"""Logits in one piece: 64 MB in float32."""
 
 
 def positions(mask: Tensor) -> Tensor:

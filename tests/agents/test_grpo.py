@@ -114,7 +114,7 @@ def test_loss_and_gradients_equal_a_naive_loop(make_policy, make_bandit, monkeyp
         return  # REINFORCE takes one step on each batch, and says so
     settings = {"prompts_per_update": 8, "resample": 0, "overlong": "keep", "n_epochs": 1 + moved}
     agent = make_agent(policy, make_bandit, preset=preset, **settings)
-    rollout = agent._collect(0)
+    rollout = agent.collect(0)
     rollout.rewards[:, 0] += torch.randn(len(rollout.rewards), generator=torch.Generator().manual_seed(1))
     rollout.rewards[:4] = 0.0  # one group without variance
     if moved:
@@ -124,8 +124,8 @@ def test_loss_and_gradients_equal_a_naive_loop(make_policy, make_bandit, monkeyp
                 parameter.data += 0.03 * torch.randn(parameter.shape, generator=generator)
     if agent.reference is not None:
         agent.reference = reference
-    real_logprobs = agent._logprobs
-    monkeypatch.setattr(agent, "_logprobs", lambda who, batch: real_logprobs(old if who is policy else who, batch))
+    real_logprobs = agent.logprobs
+    monkeypatch.setattr(agent, "logprobs", lambda who, batch: real_logprobs(old if who is policy else who, batch))
     monkeypatch.setattr(agent, "_sample", lambda: (rollout, {}))
     seen = []
 
@@ -149,7 +149,7 @@ def test_the_reported_loss_is_that_of_the_loop(make_policy, make_bandit):
     for parameter in agent.reference.model.parameters():
         parameter.data += 0.03
     reference.model.load_state_dict(agent.reference.model.state_dict())
-    rollout = agent._collect(0)
+    rollout = agent.collect(0)
     expected, _ = naive_gradient(policy, reference, policy, rollout, agent.config)
     agent._sample = lambda: (rollout, {})
     assert agent.update()["train/loss"] == pytest.approx(expected.item(), rel=1e-3)
@@ -160,7 +160,7 @@ def test_micro_batches_add_up_to_the_whole(make_policy, make_bandit, norm):
     grads = []
     for size in (None, 3):
         agent = make_agent(make_policy(scale=3.0), make_bandit, norm=norm, micro_batch_size=size, learning_rate=0.0)
-        rollout = agent._collect(0)
+        rollout = agent.collect(0)
         rows = torch.arange(16)
         agent.step_optimizer = lambda agent=agent: (
             grads.append([p.grad.clone() for p in agent.policy.parameters()]) or 0.0
@@ -204,7 +204,7 @@ def test_groups_without_variance_change_nothing(make_policy, make_bandit, first_
 def test_a_failed_verifier_is_no_wrong_answer(make_policy, make_bandit):
     """A row whose reward failed is left out, and the others are compared as if it had never been sampled."""
     agent = make_agent(make_policy(scale=2.0), make_bandit, advantage="center")
-    rollout = agent._collect(0)
+    rollout = agent.collect(0)
     rollout.rewards[:, 0] = torch.randn(16, generator=torch.Generator().manual_seed(0))
     rollout.rewards[[0, 5], 0] = torch.nan
     agent._sample = lambda: (rollout, {})
@@ -219,7 +219,7 @@ def test_a_failed_verifier_is_no_wrong_answer(make_policy, make_bandit):
 
 def test_cut_answers_can_be_left_out(make_policy, make_bandit):
     agent = make_agent(make_policy(scale=2.0), make_bandit, overlong="mask", max_new_tokens=60)
-    rollout = agent._collect(0)
+    rollout = agent.collect(0)
     rollout.rewards[:, 0] = torch.randn(len(rollout.rewards), generator=torch.Generator().manual_seed(0))
     assert rollout.truncated.any()
     agent._sample = lambda: (rollout, {})
@@ -231,7 +231,7 @@ def test_cut_answers_can_be_left_out(make_policy, make_bandit):
 
 def test_the_overlong_penalty_lowers_the_compared_reward(make_policy, make_bandit):
     agent = make_agent(make_policy(scale=2.0), make_bandit, overlong="penalty", overlong_cache=2)
-    rollout = agent._collect(0)
+    rollout = agent.collect(0)
     expected = rollout.returns + ((3 - rollout.lengths) / 2).clamp(-1, 0)
     torch.testing.assert_close(agent._shaped_returns(rollout), expected)
     assert (rollout.lengths == 5).any()
@@ -239,7 +239,7 @@ def test_the_overlong_penalty_lowers_the_compared_reward(make_policy, make_bandi
 
 def test_dynamic_sampling_replaces_flat_groups(make_policy, make_bandit):
     agent = make_agent(make_policy(scale=1.0), make_bandit, resample=4, prompts_per_update=4)
-    first, fresh = agent._collect(0), agent._collect(1)
+    first, fresh = agent.collect(0), agent.collect(1)
     first.rewards[:], fresh.rewards[:] = 0.0, 0.0
     first.rewards[0, 0] = 1.0  # group 0 varies
     fresh.rewards[4, 0] = fresh.rewards[12, 0] = 1.0  # groups 1 and 3 do
@@ -257,8 +257,8 @@ def test_dynamic_sampling_replaces_flat_groups(make_policy, make_bandit):
 
 def test_concatenation_pads_each_side_where_it_is_padded(make_policy, make_bandit):
     policy = make_policy(scale=2.0)
-    short = make_agent(policy, make_bandit, max_new_tokens=2)._collect(0)
-    long = make_agent(policy, make_bandit, max_new_tokens=6, source={"prompt": "which one, a or b?"})._collect(0)
+    short = make_agent(policy, make_bandit, max_new_tokens=2).collect(0)
+    long = make_agent(policy, make_bandit, max_new_tokens=6, source={"prompt": "which one, a or b?"}).collect(0)
     both = _concatenate(short, long)
     for rollout, rows in (short, slice(0, 16)), (long, slice(16, 32)):
         ids = [i[m.bool()].tolist() for i, m in zip(both.prompt_ids[rows], both.prompt_mask[rows], strict=True)]

@@ -1,0 +1,198 @@
+"""``OnPolicyAgent``: what GRPO, PPO, REINFORCE and expert iteration share - sample, look at the samples, step.
+
+An algorithm's ``update`` reads: ``collect`` a batch, compute what it should have been, ``minibatches``, ``step``.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textgym.agents.advantages import zero_variance
+from textgym.agents.agent import Agent, AgentConfig
+from textgym.agents.losses import masked_mean
+from textgym.agents.policy import CausalLM, Evaluated
+from textgym.agents.rollout import Rollout, collect
+
+
+@dataclasses.dataclass(frozen=True)
+class OnPolicyConfig(AgentConfig):
+    """Settings of every agent that learns from its own samples."""
+
+    prompts_per_update: int = 32
+    """Problems of each update."""
+    group_size: int = 1
+    """Answers to each problem."""
+    temperature: float = 1.0
+    """Of the sampling, and of the log-probabilities that are trained."""
+    n_epochs: int = 1
+    """Passes over each batch."""
+    n_minibatches: int = 1
+    """Optimiser steps in a pass."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        for name in ("prompts_per_update", "group_size", "n_epochs", "n_minibatches"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if not self.temperature > 0:
+            raise ValueError(f"temperature must be > 0, got {self.temperature}")
+
+
+StepLoss = Callable[[Rollout, Tensor, Evaluated], tuple[Tensor, dict[str, Tensor]]]
+"""From some rows of the batch, their indices and what the policy makes of them: a loss to add up, and metrics."""
+
+
+class OnPolicyAgent(Agent):
+    """An agent that samples a batch, learns from it, and throws it away."""
+
+    config: OnPolicyConfig
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.generator = torch.Generator(self.policy.device)  # seeded anew for each batch
+        self.reference = copy.deepcopy(self.policy) if self.uses_reference else None
+
+    @property
+    def uses_reference(self) -> bool:
+        """Whether a copy of the initial policy is kept, to stay near it."""
+        return False
+
+    @property
+    def env_shape(self) -> tuple[int, int]:
+        """Groups of answers to one problem each."""
+        return self.config.prompts_per_update * self.config.group_size, self.config.group_size
+
+    def collect(self, attempt: int = 0) -> Rollout:
+        """Play a batch of episodes, decided by the config's seed, the number of updates and ``attempt``."""
+        seed = self.update_seed(attempt)
+        self.generator.manual_seed(seed)
+        rollout = collect(
+            self.policy,
+            self.env,
+            max_new_tokens=self.config.max_new_tokens,
+            temperature=self.config.temperature,
+            generator=self.generator,
+            seed=seed,
+        )
+        self.num_timesteps += len(rollout.prompts)
+        return rollout
+
+    @torch.no_grad()
+    def logprobs(self, policy: CausalLM, batch: Rollout) -> Tensor:
+        """Return log-probabilities (B, T) under ``policy``, without gradient."""
+        result = torch.zeros_like(batch.logprobs)
+        for rows in self.micro_batches(torch.arange(len(result), device=result.device), result.shape[1]):
+            part = batch.select(rows)
+            logprobs, _ = policy.logprobs(
+                part.prompt_ids, part.prompt_mask, part.tokens, temperature=self.config.temperature
+            )
+            result[rows, : logprobs.shape[1]] = logprobs
+        return result
+
+    def minibatches(self, batch: Rollout) -> Iterator[Tensor]:
+        """Split the rows of a batch, shuffled, into ``n_minibatches``; neighbours, which share prompts, stay so."""
+        order = torch.arange(len(batch.prompts), device=batch.tokens.device)
+        if self.config.n_minibatches > 1:
+            order = torch.randperm(len(order), generator=self.generator, device=order.device)
+        for rows in order.chunk(self.config.n_minibatches):
+            yield rows.sort().values
+
+    def step(self, batch: Rollout, rows: Tensor, loss: StepLoss, entropy_gradient: bool = False) -> dict[str, float]:
+        """Take one optimiser step on some rows of the batch, in micro-batches whose losses add up.
+
+        Args:
+            batch: the whole batch.
+            rows: int64, those to step on.
+            loss: called for each micro-batch; normalise with weights made for all of ``rows``, and metrics are means
+                over its action tokens (names that end in ``_max``: maxima; in ``_loss``: terms of the loss).
+            entropy_gradient: whether the loss differentiates the entropies.
+
+        Returns:
+            Metrics for the logger.
+        """
+        tokens = float(batch.action_mask[rows].sum())
+        self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
+        totals: dict[str, float] = {"loss": 0.0}
+        for part_rows in self.micro_batches(rows, batch.tokens.shape[1]):
+            part = batch.select(part_rows)
+            evaluated = self.policy.evaluate_tokens(
+                part.prompt_ids,
+                part.prompt_mask,
+                part.tokens,
+                temperature=self.config.temperature,
+                entropy_gradient=entropy_gradient,
+            )
+            part_loss, metrics = loss(part, part_rows, evaluated)
+            part_loss.backward()
+            totals["loss"] += part_loss.item()
+            metrics["entropy"] = masked_mean(evaluated.entropies.detach(), part.action_mask)
+            share = float(part.action_mask.sum()) / tokens
+            for name, value in metrics.items():
+                if name.endswith("_max"):
+                    totals[name] = max(totals.get(name, 0.0), value.item())
+                else:
+                    totals[name] = totals.get(name, 0.0) + value.item() * (1.0 if name.endswith("_loss") else share)
+        totals["grad_norm"] = self.step_optimizer()
+        return {f"train/{_SB3_NAMES.get(name, name)}": value for name, value in totals.items()}
+
+    def length_limit(self) -> int:
+        """Return the longest response there can be, in tokens."""
+        return int(getattr(self.env.unwrapped, "max_tokens", self.config.max_new_tokens))
+
+    def write_samples(self, rollout: Rollout, advantages: Tensor) -> None:
+        """Write the first problem's answers to ``transcripts.jsonl``; ``advantages`` (B,)."""
+        returns = rollout.returns.tolist()
+        self.write_transcripts(
+            [
+                {
+                    "prompt": rollout.prompts[i],
+                    "response": rollout.responses[i],
+                    "reward": returns[i],
+                    "advantage": advantages[i].item(),
+                    "status": rollout.statuses[i],
+                }
+                for i in range(max(self.config.group_size, min(4, len(returns))))
+            ]
+        )
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state()
+        if self.reference is not None:
+            state["reference"] = self.reference.model.state_dict()
+        return state
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        if self.reference is not None:
+            self.reference.model.load_state_dict(state["reference"])
+
+
+_SB3_NAMES = {"clip_frac": "clip_fraction", "pg_loss": "policy_gradient_loss"}
+
+
+def mean_metrics(steps: list[dict[str, float]]) -> dict[str, float]:
+    """Return the mean of each metric over an update's optimiser steps."""
+    return {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]} if steps else {}
+
+
+def rollout_metrics(rollout: Rollout) -> dict[str, float]:
+    """Return what a batch says of the policy that sampled it."""
+    returns, scorable = rollout.returns, torch.isfinite(rollout.returns)
+    scored = returns[scorable]
+    flat = zero_variance(returns, rollout.group_ids, scorable)
+    return {
+        "rollout/ep_rew_mean": scored.mean().item() if len(scored) else float("nan"),
+        "rollout/reward_std": scored.std(unbiased=False).item() if len(scored) else float("nan"),
+        "rollout/success_rate": rollout.successes[scorable].float().mean().item() if len(scored) else float("nan"),
+        "rollout/ep_len_mean": rollout.lengths.float().mean().item(),
+        "rollout/truncated_frac": rollout.truncated.float().mean().item(),
+        "rollout/unscorable_frac": 1.0 - scorable.float().mean().item(),
+        "rollout/frac_zero_std_groups": flat.float().mean().item(),
+    }
