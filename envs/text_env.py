@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 from gymnasium.error import ResetNeeded
+from numpy.typing import NDArray
 
 from textgym.envs.spaces import UnicodeText
 from textgym.envs.task import Problem, Reward, Score, Source, check_split, draw_problem, problem_at, score_batch
@@ -83,6 +84,16 @@ class TextEnv(gym.Env[str, str]):
     def charset(self) -> str:
         """Every character that prompts, messages and good responses are made of, sorted."""
         return self.source.charset  # type: ignore[attr-defined, no-any-return]
+
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """The responses or commands that make sense here, the same for the env's lifetime; None: not to be listed."""
+        choices: tuple[str, ...] | None = getattr(self.source, "choices", None)
+        return choices
+
+    def choice_masks(self) -> NDArray[np.int8]:
+        """Return 1 for each of the ``choices`` that may be given now, int8 (n,); all of them, unless a game knows."""
+        return np.ones(len(self.choices or ()), np.int8)
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[str, dict[str, Any]]:
         """Draw a problem and return its prompt. See the class for ``options``."""

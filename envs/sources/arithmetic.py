@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -85,6 +86,15 @@ class ArithmeticSource:
         operators = self.operators or _OPERATORS[self.difficulty]
         return "".join(sorted(literal_chars(self.template) | set("0123456789" + operators + space)))
 
+    @property
+    def choices(self) -> tuple[str, ...] | None:
+        """The ten digits where every answer is one of them: difficulty 1 as it comes."""
+        return tuple(string.digits) if self._easiest else None
+
+    @property
+    def _easiest(self) -> bool:
+        return self.difficulty == 1 and self.operators is None and self.digits is None
+
     def _numbers_and_operators(self, rng: np.random.Generator) -> tuple[list[int], list[str]]:
         symbols = self.operators or _OPERATORS[self.difficulty]
         digits = self.digits or _DIGITS[self.difficulty]
@@ -95,8 +105,7 @@ class ArithmeticSource:
             factor = before in ("*", "/") or after in ("*", "/")
             high = 10 if three and factor and self.digits is None else 10**digits
             numbers.append(int(rng.integers(1 if before == "/" else 0, high)))
-        easiest = self.difficulty == 1 and self.operators is None and self.digits is None
-        if easiest and sum(numbers) > 9:
+        if self._easiest and sum(numbers) > 9:
             return self._numbers_and_operators(rng)
         if self.difficulty == 2 and digits > 1 and max(numbers) < 10 ** (digits - 1):
             return self._numbers_and_operators(rng)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 import numpy as np
 
 from textgym.envs.sources._settings import MAX_NUMBER, check_template, check_whole, literal_chars, number_chars
 from textgym.envs.task import Problem
+
+_MAX_CHOICES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +47,11 @@ class GuessNumberSource:
         """Every character of the prompts and of any guess, sorted."""
         shown_turns = str(self._turns) if "{turns}" in self.template else ""
         return "".join(sorted(literal_chars(self.template) | number_chars(self.high) | set(shown_turns)))
+
+    @functools.cached_property
+    def choices(self) -> tuple[str, ...] | None:
+        """The numbers in order, or None if they are more than 10,000."""
+        return tuple(map(str, range(1, self.high + 1))) if self.high <= _MAX_CHOICES else None
 
     @property
     def _turns(self) -> int:
