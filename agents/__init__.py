@@ -7,12 +7,15 @@ from typing import Any
 
 _HOMES = {
     "CausalLM": "policy",
+    "ExpertIteration": "expert_iteration",
     "GRPO": "grpo",
+    "PPO": "ppo",
+    "REINFORCE": "reinforce",
     "SFT": "sft",
     "evaluate": "evaluation",
     "sample": "sampling",
 }
-__all__ = ["GRPO", "SFT", "CausalLM", "evaluate", "sample"]
+__all__ = ["GRPO", "PPO", "REINFORCE", "SFT", "CausalLM", "ExpertIteration", "evaluate", "sample"]
 
 
 def __getattr__(name: str) -> Any:

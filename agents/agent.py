@@ -93,12 +93,15 @@ class Agent(ABC):
     """A policy that learns from a text env, with the interface of stable-baselines3."""
 
     Config: ClassVar[type[AgentConfig]]
+    presets: ClassVar[dict[str, dict[str, Any]]] = {}
+    """Named choices of hyperparameters."""
 
     def __init__(
         self,
         policy: CausalLM | str | Path,
         env: str | gym.Env[Any, Any] | VectorEnv[Any, Any, Any],
         *,
+        preset: str | None = None,
         logdir: str | Path | None = None,
         verbose: int = 0,
         device: str = "auto",
@@ -110,6 +113,7 @@ class Agent(ABC):
         Args:
             policy: a ``CausalLM``, or what ``CausalLM.load`` takes: ``"tiny"``, a folder, a GGUF file, a hub id.
             env: an id, an env from ``gym.make`` (its spec is used), or a vector env with autoreset disabled.
+            preset: one of the class's ``presets``; explicit hyperparameters win over it.
             logdir: where to write ``metrics.jsonl``, ``progress.csv``, TensorBoard events, ``transcripts.jsonl`` and
                 ``checkpoint/``; nothing is written if None.
             verbose: 1 prints a table of metrics after each update.
@@ -119,8 +123,12 @@ class Agent(ABC):
 
         Raises:
             TypeError: for an unknown hyperparameter.
-            ValueError: for one out of range, or an env of the wrong size.
+            ValueError: for one out of range, an unknown preset, or an env of the wrong size.
         """
+        if preset is not None and preset not in self.presets:
+            names = ", ".join(self.presets) or "none"
+            raise ValueError(f"{type(self).__name__} has no preset {preset!r}; it has {names}")
+        hyperparameters = {**self.presets.get(preset or "", {}), **hyperparameters}
         known = [field.name for field in dataclasses.fields(self.Config)]
         if unknown := sorted(set(hyperparameters) - set(known)):
             raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}; it has {', '.join(known)}")

@@ -107,17 +107,11 @@ class GRPO(OnPolicyAgent):
     """
 
     Config: ClassVar[type[AgentConfig]] = GRPOConfig
+    presets = PRESETS
     config: GRPOConfig
 
-    def __init__(self, policy: Any, env: Any, *, preset: str | None = None, **hyperparameters: Any) -> None:
-        """Make an agent; see ``Agent`` for the arguments.
-
-        Raises:
-            ValueError: for an unknown preset.
-        """
-        if preset is not None and preset not in PRESETS:
-            raise ValueError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}")
-        super().__init__(policy, env, **{**PRESETS.get(preset or "", {}), **hyperparameters})
+    def _setup_model(self) -> None:
+        super()._setup_model()
         if "penalty" in self.config.overlong and self.config.overlong_cache > self.length_limit():
             raise ValueError(
                 f"overlong_cache must be <= the longest response, got {self.config.overlong_cache} and "

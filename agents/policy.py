@@ -108,7 +108,7 @@ class CausalLM:
         Raises:
             NotImplementedError: for a model whose logits are not what its output layer makes of its last states.
         """
-        states = self._states(prompt_ids, prompt_mask, tokens)
+        states = self.states(prompt_ids, prompt_mask, tokens)
         flat, targets = states.flatten(0, 1), tokens.flatten()
         pieces = []
         size = max(1, _MAX_LOGITS // self.tokenizer.vocab_size)
@@ -134,7 +134,7 @@ class CausalLM:
         softcap = getattr(self.model.config, "final_logit_softcapping", None)  # Gemma 2
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
 
-    def _states(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
+    def states(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
         """Return the last hidden states (B, T, size) that predict ``tokens``."""
         trunk = self._trunk()
         rows, width = tokens.shape

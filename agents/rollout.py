@@ -194,7 +194,11 @@ def _play(
     """Play one episode in each sub-env with the responses that ``answer`` gives to the rows still running."""
     if env.metadata.get("autoreset_mode") != AutoresetMode.DISABLED:
         raise ValueError("a rollout needs an env with autoreset_mode='Disabled': one episode in each sub-env")
-    level = _TokenLevel(policy, env) if isinstance(env.unwrapped, TokenVectorEnv) else _SequenceLevel(policy, env)
+    level: _SequenceLevel | _TokenLevel
+    if not isinstance(env.unwrapped, TokenVectorEnv):
+        level = _SequenceLevel(policy, env)
+    else:
+        level = _TokenLevel(policy, env) if env is env.unwrapped else _WrappedTokenLevel(policy, env)
     rows = level.reset(seed, options)
     running = list(range(len(rows)))
     while running:
@@ -245,10 +249,6 @@ class _TokenLevel:
     def __init__(self, policy: CausalLM, env: VectorEnv[Any, Any, Any]) -> None:
         self.env = env
         self.token_env: TokenVectorEnv = env.unwrapped  # type: ignore[assignment]
-        if env is not env.unwrapped:
-            raise ValueError(
-                f"collect plays whole responses, past any wrapper: give it the token env itself, not {env}"
-            )
         theirs = self.token_env.tokenizer
         if (theirs.vocab_size, theirs.stop_id) != (policy.tokenizer.vocab_size, policy.tokenizer.stop_id):
             raise ValueError(
@@ -284,6 +284,41 @@ class _TokenLevel:
                 reply = self.token_env.contexts[i][len(row.context) :]
                 row.add(reply, False, [0.0] * len(reply), [0.0] * len(reply))
                 go_on.append(i)
+        return go_on
+
+
+class _WrappedTokenLevel(_TokenLevel):
+    """The same through wrappers, which see and may pay every token: one step for each."""
+
+    def __init__(self, policy: CausalLM, env: VectorEnv[Any, Any, Any]) -> None:
+        super().__init__(policy, env)
+        self.pending: dict[int, list[tuple[int, float]]] = {}  # what each running row has yet to play, last token first
+        self.played: dict[int, list[int]] = {}
+
+    def play(self, rows: list[_Row], running: list[int], drawn: list[_Drawn]) -> list[int]:
+        """Step the env until some row needs another response; return those that do."""
+        for i, (ids, logprobs, _) in zip(running, drawn, strict=True):
+            self.pending[i], self.played[i] = list(zip(ids, logprobs, strict=True))[::-1], []
+        go_on: list[int] = []
+        while self.pending and not go_on:
+            tokens = np.full(len(rows), self.token_env.tokenizer.stop_id)
+            for i, left in self.pending.items():
+                tokens[i] = left[-1][0]
+            _, rewards, terminations, truncations, infos = self.env.step(tokens)
+            for i in list(self.pending):
+                row, (token, logprob) = rows[i], self.pending[i].pop()
+                row.add([token], True, [logprob], [float(rewards[i])])
+                self.played[i].append(token)
+                if terminations[i] or truncations[i]:
+                    row.terminated, row.truncated = bool(terminations[i]), bool(truncations[i])
+                    row.response = self.token_env.tokenizer.decode(self.played[i])
+                    _note_end(row, infos, i)
+                    del self.pending[i]
+                elif not self.pending[i]:
+                    reply = self.token_env.contexts[i][len(row.context) :]
+                    row.add(reply, False, [0.0] * len(reply), [0.0] * len(reply))
+                    go_on.append(i)
+                    del self.pending[i]
         return go_on
 
 

@@ -29,17 +29,24 @@ from numpy.typing import NDArray
 import textgym
 from textgym import agents
 
-AGENTS = {"grpo": "GRPO", "sft": "SFT"}
+AGENTS = {
+    "grpo": "GRPO",
+    "ppo": "PPO",
+    "reinforce": "REINFORCE",
+    "expert_iteration": "ExpertIteration",
+    "sft": "SFT",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunSettings:
     """What learns what, for how long."""
 
-    agent: Literal["grpo", "sft"] = "grpo"
-    """How it learns: by reinforcement (grpo) or by imitating perfect answers (sft)."""
+    agent: Literal["grpo", "ppo", "reinforce", "expert_iteration", "sft"] = "grpo"
+    """How it learns: by reinforcement (grpo, ppo, reinforce), by imitating its own right answers (expert_iteration) or
+    perfect ones (sft)."""
     preset: str | None = None
-    """grpo only, defaults of the switches below: grpo, dr_grpo, dapo, gspo or rloo."""
+    """Defaults of the switches below. grpo: grpo, dr_grpo, dapo, gspo or rloo; reinforce: reinforce_pp."""
     env: str
     """Environment id, such as TextMath-v0; textgym list shows them all."""
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
@@ -182,12 +189,11 @@ def make_config(agent: str, preset: str | None = None, **hyperparameters: Any) -
     Raises:
         ValueError: for a preset that the agent doesn't have.
     """
-    presets: dict[str, dict[str, Any]] = {}
-    if agent == "grpo":
-        from textgym.agents.grpo import PRESETS as presets
+    agent_class = agent_named(agent)
+    presets = agent_class.presets
     if preset is not None and preset not in presets:
         raise ValueError(f"{agent} has no preset {preset!r}; it has {', '.join(presets) or 'none'}")
-    return agent_named(agent).Config(**{**presets.get(preset or "", {}), **hyperparameters})
+    return agent_class.Config(**{**presets.get(preset or "", {}), **hyperparameters})
 
 
 def model_folder(policy: str) -> str:

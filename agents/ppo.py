@@ -1,0 +1,242 @@
+"""``PPO`` for language models: a critic says what each token was worth, and no step goes far from the sampling policy.
+
+The clipped surrogate of arXiv 1707.06347, advantages by GAE (1506.02438), and as in RLHF (1909.08593, section 2) a KL
+penalty for each token in the reward. One class for both levels of an env: at the sequence level the reward stands on
+the last token of a response, at the token level it and what wrappers add stand where they were paid.
+
+Left out: several critics, reward normalisation, sampling engines other than ours.
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from textgym.agents.advantages import gae, masked_whiten
+from textgym.agents.agent import AgentConfig
+from textgym.agents.losses import kl_penalty, loss_weights, masked_mean, policy_loss, value_loss
+from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
+from textgym.agents.policy import CausalLM, Evaluated
+from textgym.agents.rollout import Rollout
+
+
+@dataclasses.dataclass(frozen=True)
+class PPOConfig(OnPolicyConfig):
+    """Settings of ``PPO``, named as in stable-baselines3."""
+
+    prompts_per_update: int = 128
+    """Problems of each update."""
+    n_epochs: int = 4
+    """Passes over each batch."""
+    n_minibatches: int = 2
+    """Optimiser steps in a pass."""
+    gamma: float = 1.0
+    """Discount for each token."""
+    gae_lambda: float = 0.95
+    """1: advantages are returns minus values; smaller: less variance, more of the critic's errors."""
+    clip_range: float = 0.2
+    """The ratio is clipped to 1 - this, 1 + this."""
+    clip_range_vf: float | None = 0.2
+    """Values move at most by this from where they were when sampling; None: freely (rewards far from 1 need that)."""
+    dual_clip: float | None = None
+    """Bound of the ratio where the advantage is negative, > 1."""
+    normalize_advantage: bool = True
+    """Whiten the advantages over the whole batch."""
+    vf_coef: float = 0.5
+    """Weight of the critic's loss."""
+    ent_coef: float = 0.0
+    """Weight of the entropy bonus."""
+    target_kl: float | None = None
+    """End the update when the step's approximate KL exceeds 1.5 times this."""
+    kl_coef: float = 0.0
+    """Weight of the KL divergence from the initial policy in the reward; above 0 a copy of it is kept."""
+    kl_target: float | None = None
+    """Adapt ``kl_coef`` towards this KL of a whole episode, in nats."""
+    kl_horizon: int = 10_000
+    """Episodes over which it adapts."""
+    critic: Literal["shared", "separate"] = "shared"
+    """A value head on the policy's own last states, or on those of a copy of the initial policy that learns apart."""
+    critic_warmup_updates: int = 0
+    """First updates, in which only the critic learns."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name} must be in 0..1, got {getattr(self, name)}")
+        for name in ("clip_range", "vf_coef", "ent_coef", "kl_coef", "critic_warmup_updates"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
+        for name in ("clip_range_vf", "target_kl", "kl_target", "kl_horizon"):
+            value = getattr(self, name)
+            if value is not None and not value > 0:
+                raise ValueError(f"{name} must be > 0, got {value}")
+        if self.dual_clip is not None and self.dual_clip <= 1:
+            raise ValueError(f"dual_clip must be > 1, got {self.dual_clip}")
+        if self.kl_target is not None and self.kl_coef == 0:
+            raise ValueError("kl_target adapts kl_coef, which must begin > 0")
+
+
+class PPO(OnPolicyAgent):
+    """Proximal policy optimisation (see the module), on sequence-level and token-level envs.
+
+    Truncation bootstraps: after an answer that ``max_new_tokens`` cut stands the critic's value, after a terminated
+    one 0. Tokens that the env wrote between two turns are no time steps.
+    """
+
+    Config: ClassVar[type[AgentConfig]] = PPOConfig
+    config: PPOConfig
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.kl_coef = self.config.kl_coef
+        size = self.policy.model.get_output_embeddings().in_features
+        self.value_head = nn.Linear(size, 1, device=self.policy.device)
+        nn.init.zeros_(self.value_head.weight)
+        nn.init.zeros_(self.value_head.bias)
+        self.critic: CausalLM | None = copy.deepcopy(self.policy) if self.config.critic == "separate" else None
+
+    @property
+    def uses_reference(self) -> bool:
+        """With a KL penalty."""
+        return self.config.kl_coef > 0
+
+    def parameters(self) -> list[nn.Parameter]:
+        """Return those of the policy and of the critic."""
+        trunk = self.critic.model.base_model.parameters() if self.critic else []
+        return [*super().parameters(), *trunk, *self.value_head.parameters()]
+
+    def update(self) -> dict[str, float]:
+        """Sample a batch, estimate advantages, and take ``n_epochs * n_minibatches`` steps."""
+        config = self.config
+        rollout = self.collect()
+        metrics = rollout_metrics(rollout)
+        rows = torch.nonzero(torch.isfinite(rollout.returns) & (rollout.lengths > 0)).squeeze(1)
+        if len(rows) == 0:
+            return metrics
+        batch = rollout.select(rows)
+        mask = batch.action_mask
+        old, values, last_values = self._look_back(batch)
+        rewards = batch.rewards
+        if self.reference is not None:
+            kl = kl_penalty(old, self.logprobs(self.reference, batch), mask, "k1")
+            rewards = rewards - self.kl_coef * kl.clamp(-10.0, 10.0)
+            metrics |= {"train/kl_ref": masked_mean(kl, mask).item(), "train/kl_coef": self.kl_coef}
+            self._adapt_kl_coef(kl.sum(1).mean().item(), len(rows))
+        last_values = torch.where(batch.truncated, last_values, 0.0)
+        advantages, returns = gae(rewards, values, last_values, mask, config.gamma, config.gae_lambda)
+        metrics |= _advantage_metrics(advantages, returns, values, mask)
+        of_row = torch.zeros_like(rollout.returns).index_copy(0, rows, advantages.sum(1) / mask.sum(1))
+        self.write_samples(rollout, of_row)
+        if config.normalize_advantage:
+            advantages = masked_whiten(advantages, mask)
+        steps: list[dict[str, float]] = []
+        for _ in range(config.n_epochs):
+            for some in self.minibatches(batch):
+                steps.append(self._step(batch, some, old, values, advantages, returns))
+                if config.target_kl is not None and steps[-1]["train/approx_kl"] > 1.5 * config.target_kl:
+                    return metrics | mean_metrics(steps) | {"train/n_steps": float(len(steps))}
+        return metrics | mean_metrics(steps) | {"train/n_steps": float(len(steps))}
+
+    def values(self, batch: Rollout, states: Tensor | None = None) -> Tensor:
+        """Return the value of the state before each token, float32 (B, T); ``states`` are the policy's, if known."""
+        if self.critic is not None:
+            states = self.critic.states(batch.prompt_ids, batch.prompt_mask, batch.tokens)
+        elif states is None:
+            states = self.policy.states(batch.prompt_ids, batch.prompt_mask, batch.tokens)
+        values: Tensor = self.value_head(states.float()).squeeze(-1)
+        return values
+
+    def _step(
+        self, batch: Rollout, rows: Tensor, old: Tensor, old_values: Tensor, advantages: Tensor, returns: Tensor
+    ) -> dict[str, float]:
+        """Take one optimiser step; the normalisation is that of all its rows, however they are split."""
+        config = self.config
+        weights = torch.zeros_like(old)
+        weights[rows] = loss_weights(batch.action_mask[rows], "token")
+        critic_only = self.num_updates < config.critic_warmup_updates
+
+        def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
+            mask, width = part.action_mask, part.tokens.shape[1]
+
+            def of_part(values: Tensor) -> Tensor:
+                return values[part_rows, :width]
+
+            pg_loss, metrics = policy_loss(
+                now.logprobs,
+                of_part(old),
+                of_part(advantages),
+                of_part(weights),
+                mask,
+                config.clip_range,
+                config.clip_range,
+                dual_clip=config.dual_clip,
+            )
+            values = self.values(part, now.states.detach() if critic_only else now.states)
+            error = value_loss(
+                values, of_part(old_values), of_part(returns), of_part(weights), mask, config.clip_range_vf
+            )
+            total = config.vf_coef * error
+            if not critic_only:
+                total = total + pg_loss
+            if config.ent_coef > 0 and not critic_only:
+                total = total - config.ent_coef * torch.where(mask, of_part(weights) * now.entropies, 0.0).sum()
+            return total, metrics | {"pg_loss": pg_loss.detach(), "value_loss": error.detach()}
+
+        return self.step(batch, rows, loss, entropy_gradient=config.ent_coef > 0)
+
+    @torch.no_grad()
+    def _look_back(self, batch: Rollout) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log-probabilities (B, T), values (B, T) of the states before the tokens, and (B,) after the last."""
+        logprobs, values = torch.zeros_like(batch.logprobs), torch.zeros_like(batch.logprobs)
+        last_values = torch.zeros_like(batch.logprobs[:, 0])
+        for rows in self.micro_batches(torch.arange(len(values), device=values.device), values.shape[1]):
+            part = batch.select(rows)
+            width, lengths = part.tokens.shape[1], part.token_mask.sum(1)
+            part.tokens = nn.functional.pad(part.tokens, (0, 1), value=self.policy.tokenizer.pad_id)
+            now = self.policy.evaluate_tokens(
+                part.prompt_ids, part.prompt_mask, part.tokens, temperature=self.config.temperature
+            )
+            part_values = self.values(part, now.states)
+            logprobs[rows, :width], values[rows, :width] = now.logprobs[:, :width], part_values[:, :width]
+            last_values[rows] = part_values.gather(1, lengths[:, None]).squeeze(1)
+        return logprobs, values, last_values
+
+    def _adapt_kl_coef(self, kl: float, episodes: int) -> None:
+        """Ziegler et al. (arXiv 1909.08593, section 2.2): a proportional controller, bounded to 20 % of the error."""
+        if self.config.kl_target is not None:
+            error = min(max(kl / self.config.kl_target - 1.0, -0.2), 0.2)
+            self.kl_coef *= 1.0 + error * episodes / self.config.kl_horizon
+
+    def _state(self) -> dict[str, Any]:
+        state = super()._state() | {"value_head": self.value_head.state_dict(), "kl_coef": self.kl_coef}
+        if self.critic is not None:
+            state["critic"] = self.critic.model.state_dict()
+        return state
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        super()._restore(state)
+        self.value_head.load_state_dict(state["value_head"])
+        self.kl_coef = state["kl_coef"]
+        if self.critic is not None:
+            self.critic.model.load_state_dict(state["critic"])
+
+
+def _advantage_metrics(advantages: Tensor, returns: Tensor, values: Tensor, mask: Tensor) -> dict[str, float]:
+    spread = _variance(returns, mask)
+    return {
+        "train/adv_mean": masked_mean(advantages, mask).item(),
+        "train/adv_std": _variance(advantages, mask).sqrt().item(),
+        "train/explained_variance": float("nan")
+        if spread == 0
+        else 1.0 - (_variance(returns - values, mask) / spread).item(),
+    }
+
+
+def _variance(values: Tensor, mask: Tensor) -> Tensor:
+    return masked_mean((values - masked_mean(values, mask)).square(), mask)
