@@ -1,5 +1,19 @@
 """Anything that changes one env into another env, one idea a file."""
 
-from textgym.wrappers.record_transcripts import RecordTranscripts
+from __future__ import annotations
 
-__all__ = ["RecordTranscripts"]
+import importlib
+from typing import Any
+
+_HOMES = {
+    "ChoiceActions": "choice_actions",
+    "RecordTranscripts": "record_transcripts",
+    "VectorChoiceActions": "choice_actions",
+}
+__all__ = ["ChoiceActions", "RecordTranscripts", "VectorChoiceActions"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"textgym.wrappers.{_HOMES[name]}"), name)
