@@ -1,8 +1,18 @@
-"""``evaluate``: how often a policy succeeds on held-out problems."""
+"""How often a policy succeeds on held-out problems.
+
+- ``evaluate``: one answer to each problem, greedily and by sampling.
+- ``evaluate_samples``: several answers to each: pass@k, maj@k, and best@k by the choice of another reward.
+- ``pass_at_k``, ``majority_at_k``, ``best_at_k``: what these are estimated by, from n answers to one problem.
+"""
 
 from __future__ import annotations
 
+import collections
 import dataclasses
+import math
+import statistics
+from collections.abc import Callable, Hashable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import gymnasium as gym
@@ -10,6 +20,10 @@ import torch
 
 from textgym.agents.policy import CausalLM
 from textgym.agents.rollout import Rollout, collect
+from textgym.envs.rewards import ExactMatch, MathVerifier, PrefixMatch
+from textgym.envs.rewards.math import extract_answer
+from textgym.envs.task import Problem, Reward, score_batch
+from textgym.envs.text_env import TextEnv
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,15 +31,31 @@ class Evaluation:
     """Success rates over ``episodes`` responses to ``problems`` distinct held-out problems."""
 
     greedy: float
-    """Success rate of the most probable tokens."""
+    """Success rate of the most probable tokens; NaN if none could be scored."""
     sampled: float
-    """Success rate of sampling at temperature 1."""
+    """Success rate of sampling at temperature 1; NaN if none could be scored."""
     episodes: int
     """Number of responses of each kind."""
     problems: int
     """Number of distinct problems: less than ``episodes`` where the task has no more, and each comes several times."""
     unscored: int
     """Responses whose reward could not be computed, which count neither way."""
+
+
+@dataclasses.dataclass(frozen=True)
+class SampledEvaluation:
+    """Success rates when there are several responses to choose from; see ``evaluate_samples``."""
+
+    rates: dict[str, float]
+    """``pass@k``, ``maj@k`` and ``best@k``; NaN where no problem has k scored responses."""
+    errors: dict[str, float]
+    """The standard error of each, from how much the problems differ; NaN for a single problem."""
+    problems: int
+    """Number of distinct problems."""
+    samples: int
+    """Number of responses to each."""
+    unscored: int
+    """Responses whose reward could not be computed, which are left out as if they had never been drawn."""
 
 
 def evaluate(
@@ -53,21 +83,172 @@ def evaluate(
         seed: of the sampling.
         split: ``"test"`` or ``"train"``.
         **env_kwargs: settings of the env, such as ``difficulty``.
+
+    Raises:
+        ValueError: if the split is empty.
     """
-    rollouts = {
-        temperature: play_problems(
-            policy, env_id, episodes, temperature, max_new_tokens, batch_size, seed, split, env_kwargs
-        )
-        for temperature in (0.0, 1.0)
-    }
-    rates, unscored = {}, 0
-    for temperature, parts in rollouts.items():
+    problems = _first_problems(_make_text_env(env_id, env_kwargs), env_id, episodes, split)
+    indices = [i % len(problems) for i in range(episodes)]
+    rates, unscored = [], 0
+    for temperature in (0.0, 1.0):
+        parts = _play(policy, env_id, indices, temperature, max_new_tokens, batch_size, seed, split, env_kwargs)
         successes = torch.cat([part.successes for part in parts])
         scored = torch.cat([torch.isfinite(part.returns) for part in parts])
-        rates[temperature] = int(successes[scored].sum()) / max(int(scored.sum()), 1)
+        rates.append(successes[scored].float().mean().item())
         unscored += int((~scored).sum())
-    problems = _count_problems(env_id, episodes, split, env_kwargs)
-    return Evaluation(rates[0.0], rates[1.0], episodes, problems, unscored)
+    return Evaluation(rates[0], rates[1], episodes, len(problems), unscored)
+
+
+def evaluate_samples(
+    policy: CausalLM,
+    env_id: str,
+    problems: int = 500,
+    *,
+    samples: int = 16,
+    k: Sequence[int] | None = None,
+    selector: Reward | None = None,
+    max_new_tokens: int = 64,
+    batch_size: int = 256,
+    seed: int = 0,
+    split: str = "test",
+    **env_kwargs: Any,
+) -> SampledEvaluation:
+    """Draw several responses at temperature 1 to each of the first distinct problems of a split.
+
+    - ``pass@k``: how often one at least of k responses is right: the best of k, with the verifier as the judge.
+    - ``maj@k``: how often the answer that most of k responses give is right. Only where the env takes one response, and
+      its reward is one of ours that compare answers or has a method ``extract_answer(response)``.
+    - ``best@k``: how often the one of k responses that ``selector`` scores highest is right.
+
+    Each is the mean over all choices of k among the n responses, computed without drawing them: an unbiased estimate
+    of what k fresh responses would do. The same arguments give the same result; no other random stream is touched.
+
+    Args:
+        policy: who answers.
+        env_id: an id, with ``env_kwargs`` for ``gym.make_vec``.
+        problems: how many problems, if the split has so many.
+        samples: n, the responses to each.
+        k: how many to choose from, at most half of ``samples``: near n, the estimate is little more than one draw.
+            None: 1, 2, 4, and so on.
+        selector: a reward that chooses instead of the verifier, such as a reward model; it sees problem and response.
+        max_new_tokens: longest response.
+        batch_size: episodes played at once.
+        seed: of the sampling.
+        split: ``"test"`` or ``"train"``.
+        **env_kwargs: settings of the env, such as ``difficulty``.
+
+    Raises:
+        ValueError: if a k is less than 1 or more than half of ``samples``, or if the split is empty.
+    """
+    ks = [2**i for i in range((samples // 2).bit_length())] if k is None else sorted(set(k))
+    if not ks or ks[0] < 1 or samples < 2 * ks[-1]:
+        raise ValueError(f"every k must be >= 1 and at most half of the samples, got k={ks} and samples={samples}")
+    text_env = _make_text_env(env_id, env_kwargs)
+    asked = _first_problems(text_env, env_id, problems, split)
+    indices = [i for i in range(len(asked)) for _ in range(samples)]
+    parts = _play(policy, env_id, indices, 1.0, max_new_tokens, batch_size, seed, split, env_kwargs)
+    responses = [response for part in parts for response in part.responses]
+    successes = torch.cat([part.successes for part in parts]).tolist()
+    scored = torch.cat([torch.isfinite(part.returns) for part in parts]).tolist()
+    scores = [0.0] * len(responses)
+    if selector is not None:
+        scores = score_batch(selector, [asked[i] for i in indices], responses).total.tolist()
+        scored = [known and math.isfinite(score) for known, score in zip(scored, scores, strict=True)]
+    extract = _answer_reader(text_env)
+
+    values: dict[str, list[float]] = collections.defaultdict(list)
+    for start in range(0, len(responses), samples):
+        rows = [row for row in range(start, start + samples) if scored[row]]
+        right = [successes[row] for row in rows]
+        answers = [] if extract is None else [extract(responses[row]) for row in rows]
+        for size in ks:
+            if len(rows) < size:
+                continue
+            values[f"pass@{size}"].append(pass_at_k(len(rows), sum(right), size))
+            if extract is not None:
+                values[f"maj@{size}"].append(majority_at_k(answers, right, size))
+            if selector is not None:
+                values[f"best@{size}"].append(best_at_k([scores[row] for row in rows], right, size))
+    kinds = ["pass", *["maj"] * (extract is not None), *["best"] * (selector is not None)]
+    names = [f"{kind}@{size}" for kind in kinds for size in ks]
+    return SampledEvaluation(
+        {name: statistics.fmean(values[name]) if values[name] else math.nan for name in names},
+        {name: _standard_error(values[name]) for name in names},
+        len(asked),
+        samples,
+        scored.count(False),
+    )
+
+
+def pass_at_k(n: int, right: int, k: int) -> float:
+    """Estimate how probable a right one is among k responses, from n of which ``right`` are right.
+
+        1 - C(n - right, k) / C(n, k)        Chen et al., arXiv 2107.03374, equation 1
+
+    The mean over all choices of k among n >= k. In whole numbers up to the last division: nothing overflows or cancels.
+    """
+    return (math.comb(n, k) - math.comb(n - right, k)) / math.comb(n, k)
+
+
+def best_at_k(scores: Sequence[float], successes: Sequence[bool], k: int) -> float:
+    """Estimate how probably the highest score among k responses is that of a right one.
+
+    The mean over all choices of k among the n >= k responses; of equal scores, each is as likely to be taken. With
+    ``scores`` = ``successes`` it is ``pass_at_k``.
+    """
+    tied: dict[float, list[bool]] = collections.defaultdict(list)
+    for score, success in zip(scores, successes, strict=True):
+        tied[score].append(success)
+    total, below = Fraction(0), 0
+    for score in sorted(tied):
+        up_to = below + len(tied[score])
+        choices = math.comb(up_to, k) - math.comb(below, k)  # those whose highest score is this one
+        total += Fraction(choices * sum(tied[score]), len(tied[score]))
+        below = up_to
+    return float(total / math.comb(len(scores), k))
+
+
+def majority_at_k(answers: Sequence[Hashable | None], successes: Sequence[bool], k: int) -> float:
+    """Estimate how probably the most frequent answer of k responses is right.
+
+    The mean over all choices of k among the n >= k responses, counted and not drawn. Of equally frequent answers each
+    is as likely to be taken. A response without an answer (None) has no vote; if none of the k has one, that is a
+    failure. Where equal answers differ in success (for the way they are written), their mean counts.
+    """
+    votes = collections.Counter(answer for answer in answers if answer is not None)
+    right = collections.Counter(a for a, success in zip(answers, successes, strict=True) if success and a is not None)
+    silent = len(answers) - votes.total()
+    total = Fraction(0)
+    for answer, successful in right.items():
+        others = [count for other, count in votes.items() if other != answer]
+        wins = sum(
+            math.comb(votes[answer], size) * _ways_to_win(others, silent, size, k)
+            for size in range(1, min(k, votes[answer]) + 1)
+        )
+        total += Fraction(successful, votes[answer]) * wins
+    return float(total / math.comb(len(answers), k))
+
+
+def _ways_to_win(others: Sequence[int], silent: int, size: int, k: int) -> Fraction:
+    """Count the choices of ``k - size`` of the other responses in which no answer has more than ``size`` votes.
+
+    Args:
+        others: how many responses give each of the other answers.
+        silent: how many give none.
+        size: the votes of the answer that is to win.
+        k: how many responses vote, or have none.
+
+    Returns:
+        The number of such choices, each counted 1 / (1 + t) where t other answers have ``size`` votes, too.
+    """
+    ways = {(taken, 0): math.comb(silent, taken) for taken in range(min(silent, k - size) + 1)}
+    for count in others:
+        longer: dict[tuple[int, int], int] = collections.defaultdict(int)
+        for (taken, ties), number in ways.items():
+            for more in range(min(count, size, k - size - taken) + 1):
+                longer[taken + more, ties + (more == size)] += number * math.comb(count, more)
+        ways = longer
+    return sum((Fraction(number, 1 + ties) for (taken, ties), number in ways.items() if taken == k - size), Fraction(0))
 
 
 def play_problems(
@@ -86,15 +267,28 @@ def play_problems(
     Raises:
         ValueError: if the split is empty.
     """
+    count = len(_first_problems(_make_text_env(env_id, env_kwargs), env_id, episodes, split))
+    indices = [i % count for i in range(episodes)]
+    return _play(policy, env_id, indices, temperature, max_new_tokens, batch_size, seed, split, env_kwargs)
+
+
+def _play(
+    policy: CausalLM,
+    env_id: str,
+    indices: Sequence[int],
+    temperature: float,
+    max_new_tokens: int,
+    batch_size: int,
+    seed: int,
+    split: str,
+    env_kwargs: dict[str, Any],
+) -> list[Rollout]:
+    """Play one episode on each of these problems of a split, in batches."""
     generator = torch.Generator(policy.device).manual_seed(seed)
     rollouts: list[Rollout] = []
-    count = _count_problems(env_id, episodes, split, env_kwargs)
-    if count == 0:
-        raise ValueError(f"{env_id} has no {split} problems")
-    for start in range(0, episodes, batch_size):
-        indices = [i % count for i in range(start, min(start + batch_size, episodes))]
-        env = gym.make_vec(env_id, num_envs=len(indices), autoreset_mode="Disabled", **env_kwargs)
-        options = {"problem": indices, "split": split}
+    for start in range(0, len(indices), batch_size):
+        batch = list(indices[start : start + batch_size])
+        env = gym.make_vec(env_id, num_envs=len(batch), autoreset_mode="Disabled", **env_kwargs)
         rollouts.append(
             collect(
                 policy,
@@ -103,19 +297,47 @@ def play_problems(
                 temperature=temperature,
                 generator=generator,
                 seed=seed,
-                options=options,
+                options={"problem": batch, "split": split},
             )
         )
     return rollouts
 
 
-def _count_problems(env_id: str, wanted: int, split: str, env_kwargs: dict[str, Any]) -> int:
-    """Return how many distinct problems the split has, up to ``wanted``."""
+def _make_text_env(env_id: str, env_kwargs: dict[str, Any]) -> TextEnv:
     env: Any = gym.make(env_id, **env_kwargs).unwrapped
-    text_env = getattr(env, "text_env", env)
-    for index in range(wanted):
-        try:
-            text_env.choose({"problem": index, "split": split})
-        except IndexError:
-            return index
-    return wanted
+    text_env: TextEnv = getattr(env, "text_env", env)
+    return text_env
+
+
+def _first_problems(text_env: TextEnv, env_id: str, wanted: int, split: str) -> list[Problem]:
+    """Return the first distinct problems of the split, at most ``wanted``.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    problems: list[Problem] = []
+    try:
+        for index in range(wanted):
+            problems.append(text_env.choose({"problem": index, "split": split}))
+    except IndexError:  # the split has no more
+        if not problems:
+            raise ValueError(f"{env_id} has no {split} problems") from None
+    return problems
+
+
+_EXTRACTORS: dict[type, Callable[[str], Hashable | None]] = {
+    MathVerifier: extract_answer,
+    ExactMatch: str.strip,
+    PrefixMatch: str.strip,
+}
+
+
+def _answer_reader(text_env: TextEnv) -> Callable[[str], Hashable | None] | None:
+    """Return what finds the answer in a response; None for games, and where different answers can be right."""
+    if type(text_env).reply is not TextEnv.reply:
+        return None
+    return getattr(text_env.reward, "extract_answer", None) or _EXTRACTORS.get(type(text_env.reward))
+
+
+def _standard_error(values: Sequence[float]) -> float:
+    return statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan

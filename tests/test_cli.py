@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -18,6 +19,8 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from textgym.agents import runs
 from textgym.agents.grpo import GRPO, GRPOConfig
 from textgym.cli import main
+from textgym.envs import Score
+from textgym.envs.rewards import MathVerifier
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -288,6 +291,31 @@ def test_eval_as_json(tiny, capsys):
     values = json.loads(line)
     assert values["env_kwargs"] == {"alphabet": "abc", "max_length": 4}
     assert values["problems"] <= 7 and values["greedy_se"] >= 0 and 0 <= values["sampled"] <= 1
+    assert values["samples"] is None and values["unscored"] == 0 and "pass@1" not in values
+
+
+def test_eval_with_several_samples(tiny, capsys):
+    command = ["eval", "--policy", str(tiny), "--env", "TextMath-v0", "--episodes", "5", "--max-new-tokens", "3"]
+    assert main([*command, "--samples", "16"]) == 0
+    rows = [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]]
+    ks = (1, 2, 4, 8)
+    assert rows == ["greedy", "sampled", *[f"pass@{k}" for k in ks], *[f"maj@{k}" for k in ks]]
+    assert main([*command, "--samples", "4", "--env-kwargs", "difficulty=1", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["samples"] == 4 and {"pass@1", "pass@2_se", "maj@2"} < set(values) and "pass@4" not in values
+
+
+def test_eval_shows_what_could_not_be_measured(tiny, capsys, monkeypatch):
+    def fail(verifier, problems, responses):
+        return Score(np.full(len(problems), np.nan), np.zeros(len(problems), bool), status=["error"] * len(problems))
+
+    monkeypatch.setattr(MathVerifier, "__call__", fail)
+    command = ["eval", "--policy", str(tiny), "--env", "TextMath-v0", "--episodes", "3", "--max-new-tokens", "2"]
+    assert main([*command, "--samples", "2", "--json"]) == 0
+    values = json.loads(capsys.readouterr().out)
+    assert values["greedy"] is values["pass@1"] is values["maj@1_se"] is None and values["unscored"] == 12
+    assert main(command) == 0
+    assert "6 responses could not be scored" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
@@ -307,8 +335,9 @@ def test_eval_as_json(tiny, capsys):
         ("eval --env TextMath-v0 --policy no_such_model", "can't load 'no_such_model'"),
         ("eval --env textmath-v0", "did you mean TextMath-v0"),
         ("eval --env TextMath-v0 --episodes 0", "episodes must be >= 1, got 0"),
+        ("eval --env TextMath-v0 --samples 1", "samples must be >= 2, got 1"),
         ("train", "--env"),
-        ("train --agent ppo --env TextMath-v0", "ppo"),
+        ("train --agent dqn --env TextMath-v0", "dqn"),
         ("train --agent", "--agent"),
         ("train --env TextMath-v0 --preset gpro", "grpo has no preset 'gpro'"),
         ("train --env TextMath-v0 --group-size 1", "group_size must be >= 2, got 1"),

@@ -374,6 +374,9 @@ class EvalOptions:
     """Settings of the env; docs/envs.md lists them."""
     episodes: int = 500
     """How many problems; the first of the test split, the same for every policy."""
+    samples: int | None = None
+    """Draw also this many answers to each problem, and show what k of them are good for, up to half of it: pass@k, one
+    at least is right, and maj@k, the most frequent answer is."""
     max_new_tokens: int = 64
     """Longest response, in tokens."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -384,6 +387,8 @@ class EvalOptions:
         for name in ("episodes", "max_new_tokens"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)}")
+        if self.samples is not None and self.samples < 2:
+            raise ValueError(f"samples must be >= 2, got {self.samples}")
 
 
 def evaluate_policy(argv: list[str]) -> int:
@@ -393,22 +398,42 @@ def evaluate_policy(argv: list[str]) -> int:
     _quieten()
     with _complaints():
         gym.make(env_id, **options.env_kwargs)
-        from textgym.agents import CausalLM, evaluate
+        from textgym.agents import CausalLM
+        from textgym.agents.evaluation import evaluate, evaluate_samples
 
         policy = CausalLM.load(model_folder(options.policy))
-        rates = evaluate(policy, env_id, options.episodes, max_new_tokens=options.max_new_tokens, **options.env_kwargs)
-    errors = {name: _standard_error(getattr(rates, name), rates.problems) for name in ("greedy", "sampled")}
+        settings: dict[str, Any] = {"max_new_tokens": options.max_new_tokens, **options.env_kwargs}
+        single = evaluate(policy, env_id, options.episodes, **settings)
+        rates, unscored = {"greedy": single.greedy, "sampled": single.sampled}, single.unscored
+        errors = {name: _standard_error(rate, single.problems) for name, rate in rates.items()}
+        if options.samples:
+            several = evaluate_samples(policy, env_id, options.episodes, samples=options.samples, **settings)
+            rates, errors = rates | several.rates, errors | several.errors
+            unscored += several.unscored
     if options.json:
         values = {"env": options.env, "env_kwargs": options.env_kwargs, "policy": options.policy}
-        values |= dataclasses.asdict(rates) | {f"{name}_se": error for name, error in errors.items()}
-        print(json.dumps(values))
+        values |= {"episodes": single.episodes, "problems": single.problems, "samples": options.samples}
+        measured = rates | {f"{name}_se": error for name, error in errors.items()}
+        values |= {name: None if math.isnan(value) else value for name, value in measured.items()}
+        print(json.dumps(values | {"unscored": unscored}))
         return 0
-    print(f"{options.policy} on {options.env}, success on {rates.problems} held-out problems:")
-    print(f"  greedy   {rates.greedy:6.1%} ± {errors['greedy']:.1%}   (most probable tokens)")
-    print(f"  sampled  {rates.sampled:6.1%} ± {errors['sampled']:.1%}   (temperature 1)")
-    if rates.unscored:
-        print(f"  {rates.unscored} responses could not be scored and do not count")
+    print(f"{options.policy} on {options.env}, success on {single.problems} held-out problems:")
+    for name, rate in rates.items():
+        print(f"  {name:<8} {rate:6.1%} ± {errors[name]:.1%}   ({_meaning(name, options.samples)})")
+    if unscored:
+        print(f"  {unscored} responses could not be scored and do not count")
     return 0
+
+
+def _meaning(name: str, samples: int | None) -> str:
+    kind, _, k = name.partition("@")
+    meanings = {
+        "greedy": "most probable tokens",
+        "sampled": "temperature 1",
+        "pass": f"one at least of {k} is right; {samples} drawn",
+        "maj": f"the most frequent answer of {k} is right; {samples} drawn",
+    }
+    return meanings[kind]
 
 
 def _standard_error(rate: float, problems: int) -> float:
