@@ -375,8 +375,8 @@ class EvalOptions:
     episodes: int = 500
     """How many problems; the first of the test split, the same for every policy."""
     samples: int | None = None
-    """Draw also this many answers to each problem, and show what k of them are good for, up to half of it: pass@k, one
-    at least is right, and maj@k, the most frequent answer is."""
+    """Draw also this many answers to each problem, and show what k of them are good for, up to half of it: pass@k, at
+    least one is right, and maj@k, the most frequent answer is."""
     max_new_tokens: int = 64
     """Longest response, in tokens."""
     json: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
@@ -430,7 +430,7 @@ def _meaning(name: str, samples: int | None) -> str:
     meanings = {
         "greedy": "most probable tokens",
         "sampled": "temperature 1",
-        "pass": f"one at least of {k} is right; {samples} drawn",
+        "pass": f"at least one of {k} is right; {samples} drawn",
         "maj": f"the most frequent answer of {k} is right; {samples} drawn",
     }
     return meanings[kind]
