@@ -1,4 +1,4 @@
-"""Group advantages against hand-worked numbers, an independent loop over plain lists, and their symmetries."""
+"""Advantages against hand-worked numbers, independent loops over plain lists, and their symmetries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from textgym.agents.advantages import AdvantageKind, group_advantages, soft_overlong_penalty, zero_variance
+from textgym.agents.advantages import (
+    AdvantageKind,
+    gae,
+    group_advantages,
+    masked_whiten,
+    returns_to_go,
+    soft_overlong_penalty,
+    zero_variance,
+)
 
 KINDS: tuple[AdvantageKind, ...] = get_args(AdvantageKind)
 Row = tuple[float, int, bool]
@@ -22,6 +30,13 @@ ROWS = st.lists(
     min_size=1,
     max_size=16,
 )
+
+
+MASKS = st.integers(1, 7).flatmap(
+    lambda width: st.lists(st.lists(st.booleans(), min_size=width, max_size=width), min_size=1, max_size=4)
+)
+DISCOUNTS = st.sampled_from([0.0, 0.5, 0.8, 0.95, 1.0])
+JUNK = [1e4, math.inf, -math.inf, math.nan]
 
 
 def columns(rows: list[Row]) -> tuple[Tensor, Tensor, Tensor]:
@@ -190,3 +205,141 @@ def test_soft_overlong_penalty() -> None:
 def test_soft_overlong_penalty_refuses(cache: int) -> None:
     with pytest.raises(ValueError, match=f"cache \\({cache}\\)"):
         soft_overlong_penalty(torch.tensor([1]), max_length=20, cache=cache)
+
+
+# --- advantages of tokens --------------------------------------------------------------------------------------------
+
+
+def steps(mask: list[list[bool]], seed: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return rewards_BT, values_BT, last_values_B and mask_BT, with numbers off the mask, too."""
+    generator, mask_BT = torch.Generator().manual_seed(seed), torch.tensor(mask)
+    rewards_BT, values_BT = torch.randn(2, *mask_BT.shape, generator=generator)
+    return rewards_BT, values_BT, torch.randn(len(mask), generator=generator), mask_BT
+
+
+def actions(values_BT: Tensor, mask_BT: Tensor, row: int) -> list[float]:
+    return [float(value) for value in values_BT[row][mask_BT[row]]]
+
+
+def loop_gae(
+    rewards: list[float], values: list[float], last_value: float, gamma: float, gae_lambda: float
+) -> list[float]:
+    """Equation 16: a sum of temporal differences that fades by γλ at each step."""
+    following = [*values, last_value][1:]
+    deltas = [r + gamma * after - v for r, v, after in zip(rewards, values, following, strict=True)]
+    return [sum((gamma * gae_lambda) ** k * delta for k, delta in enumerate(deltas[t:])) for t in range(len(deltas))]
+
+
+@settings(deadline=None, max_examples=80)
+@given(mask=MASKS, seed=st.integers(0, 10_000), gamma=DISCOUNTS, gae_lambda=DISCOUNTS)
+def test_gae_equals_the_loop(mask: list[list[bool]], seed: int, gamma: float, gae_lambda: float) -> None:
+    rewards_BT, values_BT, last_values_B, mask_BT = steps(mask, seed)
+    advantages_BT, returns_BT = gae(rewards_BT, values_BT, last_values_B, mask_BT, gamma, gae_lambda)
+    assert advantages_BT.dtype == returns_BT.dtype == torch.float32
+    assert not advantages_BT[~mask_BT].any() and not returns_BT[~mask_BT].any()
+    for row, last_value in enumerate(last_values_B.tolist()):
+        values = actions(values_BT, mask_BT, row)
+        expected = loop_gae(actions(rewards_BT, mask_BT, row), values, last_value, gamma, gae_lambda)
+        assert actions(advantages_BT, mask_BT, row) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+        assert actions(returns_BT, mask_BT, row) == pytest.approx(
+            [advantage + value for advantage, value in zip(expected, values, strict=True)], rel=1e-4, abs=1e-5
+        )
+
+
+@settings(deadline=None, max_examples=40)
+@given(mask=MASKS, seed=st.integers(0, 10_000))
+def test_gae_is_the_same_without_the_tokens_of_the_env(mask: list[list[bool]], seed: int) -> None:
+    rewards_BT, values_BT, last_values_B, mask_BT = steps(mask, seed)
+    whole_BT, _ = gae(rewards_BT, values_BT, last_values_B, mask_BT, 0.9, 0.8)
+    for row in range(len(mask)):
+        kept_T = mask_BT[row]
+        short = [values[row : row + 1, kept_T] for values in (rewards_BT, values_BT)]
+        short_1T, _ = gae(*short, last_values_B[row : row + 1], mask_BT[row : row + 1, kept_T], 0.9, 0.8)
+        torch.testing.assert_close(short_1T[0], whole_BT[row, kept_T], atol=1e-6, rtol=1e-6)
+
+
+@settings(deadline=None, max_examples=40)
+@given(mask=MASKS, seed=st.integers(0, 10_000), gamma=DISCOUNTS)
+def test_gae_with_lambda_1_is_the_return_minus_the_value(mask: list[list[bool]], seed: int, gamma: float) -> None:
+    rewards_BT, values_BT, last_values_B, mask_BT = steps(mask, seed)
+    advantages_BT, returns_BT = gae(rewards_BT, values_BT, last_values_B, mask_BT, gamma, 1.0)
+    other_BT, _ = gae(rewards_BT, torch.zeros_like(values_BT), last_values_B, mask_BT, gamma, 1.0)
+    torch.testing.assert_close(advantages_BT, (other_BT - values_BT) * mask_BT, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(returns_BT, other_BT, atol=1e-5, rtol=1e-5)  # whatever the critic says
+    for row, last_value in enumerate(last_values_B.tolist()):
+        rewards = [*actions(rewards_BT, mask_BT, row), last_value]
+        expected = [sum(gamma**k * r for k, r in enumerate(rewards[t:])) for t in range(len(rewards) - 1)]
+        assert actions(returns_BT, mask_BT, row) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+
+
+def test_gae_by_hand() -> None:
+    rewards_BT, values_BT = torch.tensor([[0.0, 1.0]]), torch.tensor([[0.5, 0.25]])
+    mask_BT = torch.ones(1, 2, dtype=torch.bool)
+    advantages_BT, returns_BT = gae(rewards_BT, values_BT, torch.zeros(1), mask_BT, 0.5, 0.5)
+    # δ = (0 + 0.125 - 0.5, 1 - 0.25), A = (-0.375 + 0.25 * 0.75, 0.75)
+    torch.testing.assert_close(advantages_BT, torch.tensor([[-0.1875, 0.75]]))
+    torch.testing.assert_close(returns_BT, torch.tensor([[0.3125, 1.0]]))
+
+
+@pytest.mark.parametrize(("last_value", "expected"), [(5.0, 4.5), (0.0, 0.0)], ids=["truncated", "terminated"])
+def test_truncation_bootstraps_and_termination_does_not(last_value: float, expected: float) -> None:
+    nothing_BT, mask_BT = torch.zeros(1, 3), torch.tensor([[True, True, False]])
+    advantages_BT, _ = gae(nothing_BT, nothing_BT, torch.tensor([last_value]), mask_BT, 0.9, 0.95)
+    torch.testing.assert_close(advantages_BT, torch.tensor([[0.9 * 0.95 * expected, expected, 0.0]]))
+
+
+@pytest.mark.parametrize("junk", JUNK)
+@settings(deadline=None, max_examples=20)
+@given(mask=MASKS, seed=st.integers(0, 10_000))
+def test_what_stands_off_the_mask_changes_no_advantage(junk: float, mask: list[list[bool]], seed: int) -> None:
+    rewards_BT, values_BT, last_values_B, mask_BT = steps(mask, seed)
+    dirty = [values.masked_fill(~mask_BT, junk) for values in (rewards_BT, values_BT)]
+    dirty_last_B = last_values_B.masked_fill(~mask_BT.any(1), junk)
+    for ours_BT, clean_BT in zip(
+        gae(*dirty, dirty_last_B, mask_BT, 0.9, 0.8),
+        gae(rewards_BT, values_BT, last_values_B, mask_BT, 0.9, 0.8),
+        strict=True,
+    ):
+        assert torch.equal(ours_BT, clean_BT)
+    assert torch.equal(returns_to_go(dirty[0], mask_BT), returns_to_go(rewards_BT, mask_BT))
+    assert torch.equal(masked_whiten(dirty[0], mask_BT), masked_whiten(rewards_BT, mask_BT))
+
+
+def test_gae_refuses_what_does_not_fit() -> None:
+    rewards_BT, values_BT, last_values_B, mask_BT = steps([[True, True, False]], 0)
+    with pytest.raises(AssertionError, match="differ in shape"):
+        gae(rewards_BT, values_BT[:, :2], last_values_B, mask_BT)
+    with pytest.raises(AssertionError, match="against"):
+        gae(rewards_BT, values_BT, last_values_B[:, None], mask_BT)
+
+
+@settings(deadline=None, max_examples=60)
+@given(mask=MASKS, seed=st.integers(0, 10_000))
+def test_returns_to_go_equal_the_loop(mask: list[list[bool]], seed: int) -> None:
+    rewards_BT, values_BT, _, mask_BT = steps(mask, seed)
+    returns_BT = returns_to_go(rewards_BT, mask_BT)
+    assert returns_BT.dtype == torch.float32 and not returns_BT[~mask_BT].any()
+    for row in range(len(mask)):
+        rewards = actions(rewards_BT, mask_BT, row)
+        expected = [sum(rewards[t:]) for t in range(len(rewards))]
+        assert actions(returns_BT, mask_BT, row) == pytest.approx(expected, rel=1e-4, abs=1e-5)
+    terminated_BT = gae(rewards_BT, values_BT, torch.zeros(len(mask)), mask_BT, 1.0, 1.0)[1]
+    torch.testing.assert_close(returns_BT, terminated_BT, atol=1e-5, rtol=1e-5)
+
+
+@settings(deadline=None, max_examples=60)
+@given(mask=MASKS, seed=st.integers(0, 10_000), scale=st.sampled_from([0.1, 1.0, 30.0]))
+def test_whitening_equals_the_loop(mask: list[list[bool]], seed: int, scale: float) -> None:
+    values_BT, _, _, mask_BT = steps(mask, seed)
+    values_BT = scale * (values_BT + 2.0)
+    white_BT = masked_whiten(values_BT, mask_BT)
+    assert white_BT.dtype == torch.float32 and not white_BT[~mask_BT].any()
+    values = [value for row in range(len(mask)) for value in actions(values_BT, mask_BT, row)]
+    white = [value for row in range(len(mask)) for value in actions(white_BT, mask_BT, row)]
+    if len(values) < 2:
+        assert white == [0.0] * len(values)
+        return
+    mean, deviation = statistics.fmean(values), statistics.stdev(values)
+    assert white == pytest.approx([(value - mean) / deviation for value in values], rel=1e-3, abs=1e-3)
+    assert statistics.fmean(white) == pytest.approx(0.0, abs=1e-3)
+    assert statistics.stdev(white) == pytest.approx(1.0, abs=1e-3)

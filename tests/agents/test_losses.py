@@ -21,6 +21,7 @@ from textgym.agents.losses import (
     masked_mean,
     policy_loss,
     token_logprobs,
+    value_loss,
 )
 
 NORMS: tuple[Norm, ...] = get_args(Norm)
@@ -337,6 +338,102 @@ def test_policy_loss_refuses() -> None:
         policy_loss(logprobs_BT, old_BT, advantages_B[:, None], weights_BT, mask_BT, 0.2, 0.2)
     with pytest.raises(AssertionError):
         policy_loss(logprobs_BT, old_BT[:, :1], advantages_B, weights_BT, mask_BT, 0.2, 0.2)
+
+
+# --- the value loss --------------------------------------------------------------------------------------------------
+
+
+def value_batch(seed: int = 0) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Return values_BT (a leaf), old_values_BT, returns_BT, mask_BT; the values have moved by more than a clip."""
+    _, _, _, mask_BT = batch()
+    generator = torch.Generator().manual_seed(seed)
+    old_BT, returns_BT, moved_BT = torch.randn(3, *mask_BT.shape, generator=generator)
+    return (old_BT + 0.4 * moved_BT).requires_grad_(), old_BT, returns_BT, mask_BT
+
+
+def loop_value_loss(
+    values_BT: Tensor, old_BT: Tensor, returns_BT: Tensor, mask_BT: Tensor, clip: float | None, norm: str
+) -> float:
+    """Half the squared error, or that of the clipped value where it is larger, one token at a time."""
+    lengths = [int(length) for length in mask_BT.sum(1)]
+    rows = sum(length > 0 for length in lengths)
+    loss = 0.0
+    for i, length in enumerate(lengths):
+        denominator = {"token": sum(lengths), "seq": rows * length, "const": rows * 8}.get(norm, rows)
+        for t in range(mask_BT.shape[1]):
+            if mask_BT[i, t]:
+                value, old, target = (values[i, t].item() for values in (values_BT, old_BT, returns_BT))
+                error = (value - target) ** 2
+                if clip is not None:
+                    error = max(error, (min(max(value, old - clip), old + clip) - target) ** 2)
+                loss += error / 2 / denominator
+    return loss
+
+
+@settings(deadline=None, max_examples=60)
+@given(seed=st.integers(0, 10_000), clip=st.sampled_from([None, 0.0, 0.2, 10.0]), norm=st.sampled_from(NORMS))
+def test_value_loss_equals_the_loop(seed: int, clip: float | None, norm: Norm) -> None:
+    values_BT, old_BT, returns_BT, mask_BT = value_batch(seed)
+    loss = value_loss(values_BT, old_BT, returns_BT, loss_weights(mask_BT, norm, max_length=8), mask_BT, clip)
+    assert loss.dtype == torch.float32 and loss.ndim == 0
+    expected = loop_value_loss(values_BT, old_BT, returns_BT, mask_BT, clip, norm)
+    assert loss.item() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("value", "target", "expected_loss", "expected_gradient"),
+    [
+        (1.0, 2.0, 1.8**2 / 2, 0.0),  # upwards to the target, and already past the clip: no further
+        (1.0, -1.0, 2.0, 2.0),  # upwards, but the target lies below: back
+        (-1.0, -2.0, 1.8**2 / 2, 0.0),  # downwards to the target, and already past the clip: no further
+        (-1.0, 1.0, 2.0, -2.0),  # downwards, but the target lies above: back
+        (0.1, 1.0, 0.9**2 / 2, -0.9),  # within the clip
+        (-0.1, 1.0, 1.1**2 / 2, -1.1),
+    ],
+)
+def test_the_value_clip_acts_only_on_the_way_to_the_target(
+    value: float, target: float, expected_loss: float, expected_gradient: float
+) -> None:
+    values_BT, ones_BT = torch.tensor([[value]], requires_grad=True), torch.ones(1, 1)
+    inputs = values_BT, torch.zeros(1, 1), torch.tensor([[target]]), ones_BT, ones_BT.bool()
+    clipped, plain = value_loss(*inputs, clip_range_vf=0.2), value_loss(*inputs)
+    assert clipped.item() == pytest.approx(expected_loss)
+    assert gradient(clipped, values_BT).item() == pytest.approx(expected_gradient)
+    assert plain.item() == pytest.approx((value - target) ** 2 / 2)
+    assert gradient(plain, values_BT).item() == pytest.approx(value - target)
+
+
+@pytest.mark.parametrize("clip", [None, 0.2])
+@pytest.mark.parametrize("junk", JUNK)
+def test_value_loss_off_the_mask_changes_nothing(junk: float, clip: float | None) -> None:
+    values_BT, old_BT, returns_BT, mask_BT = value_batch()
+    weights_BT = loss_weights(mask_BT, "token")
+    clean = value_loss(values_BT, old_BT, returns_BT, weights_BT, mask_BT, clip)
+    dirty_BT = values_BT.detach().masked_fill(~mask_BT, junk).requires_grad_()
+    others = [values.masked_fill(~mask_BT, junk) for values in (old_BT, returns_BT)]
+    loss = value_loss(dirty_BT, *others, weights_BT, mask_BT, clip)
+    assert torch.equal(loss, clean)
+    assert torch.equal(gradient(loss, dirty_BT), gradient(clean, values_BT))
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_value_losses_of_micro_batches_add_up(norm: Norm) -> None:
+    values_BT, old_BT, returns_BT, mask_BT = value_batch()
+    weights_BT = loss_weights(mask_BT, norm, max_length=8)
+    inputs = values_BT, old_BT, returns_BT, weights_BT, mask_BT
+    parts = [value_loss(*(values[rows] for values in inputs), clip_range_vf=0.2) for rows in (slice(2), slice(2, 6))]
+    torch.testing.assert_close(sum(parts), value_loss(*inputs, clip_range_vf=0.2))
+
+
+@pytest.mark.parametrize("clip", [None, 0.2])
+def test_no_gradient_reaches_the_old_values_or_the_returns(clip: float | None) -> None:
+    values_BT, old_BT, returns_BT, mask_BT = value_batch()
+    old_BT.requires_grad_()
+    returns_BT.requires_grad_()
+    weights_BT = loss_weights(mask_BT, "token")
+    value_loss(values_BT, old_BT, returns_BT, weights_BT, mask_BT, clip).backward()  # type: ignore[no-untyped-call]
+    assert values_BT.grad is not None and values_BT.grad.any()
+    assert old_BT.grad is None and returns_BT.grad is None
 
 
 # --- KL estimators, by enumeration -----------------------------------------------------------------------------------
