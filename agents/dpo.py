@@ -1,0 +1,314 @@
+"""``DPO``: direct preference optimisation (arXiv 2305.18290), from a file of preferences or from the env's rewards.
+
+With ``pairs=`` the preferences are read from a JSONL file in TRL's format, and the env only says what the policy is
+for. Without, the policy answers each problem several times, and what the env pays more for is preferred: online DPO
+(2402.04792), with the verifier as the judge.
+
+Left out: the other losses of the family (IPO, KTO, SimPO), and files whose prompt is only what two chats begin with.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import logsigmoid
+
+from textgym.agents.agent import AgentConfig
+from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
+from textgym.agents.policy import CausalLM, Evaluated
+from textgym.agents.rollout import Rollout
+from textgym.agents.sampling import pad_left
+
+
+@dataclasses.dataclass(frozen=True)
+class DPOConfig(OnPolicyConfig):
+    """Settings of ``DPO``."""
+
+    prompts_per_update: int = 32
+    """Problems of each update; with ``pairs``, pairs."""
+    group_size: int = 8
+    """Answers to each problem; without ``pairs``."""
+    beta: float = 0.1
+    """How dearly leaving the initial policy is paid for."""
+    label_smoothing: float = 0.0
+    """Probability that a preference is the wrong way round."""
+    pairs: str | None = None
+    """JSONL file of prompt, chosen and rejected; None: the answers are sampled, and the env judges them."""
+
+    def __post_init__(self) -> None:
+        """Check ranges."""
+        super().__post_init__()
+        if self.pairs is not None:
+            object.__setattr__(self, "pairs", str(Path(self.pairs).absolute()))  # to be found again by ``load``
+        elif self.group_size < 2:
+            raise ValueError(f"group_size must be >= 2, got {self.group_size}: a preference needs two answers")
+        if not self.beta > 0:
+            raise ValueError(f"beta must be > 0, got {self.beta}")
+        if not 0 <= self.label_smoothing < 0.5:
+            raise ValueError(f"label_smoothing must be >= 0 and < 0.5, got {self.label_smoothing}")
+
+
+class DPO(OnPolicyAgent):
+    """Makes the better answer of a pair more probable than the worse one, in relation to the initial policy.
+
+    A batch has the two answers of pair i in rows 2 i (chosen) and 2 i + 1 (rejected). ``micro_batch_size`` counts
+    pairs; ``num_timesteps`` counts answers, those that made no pair included.
+    """
+
+    Config: ClassVar[type[AgentConfig]] = DPOConfig
+    config: DPOConfig
+
+    def _setup_model(self) -> None:
+        super()._setup_model()
+        self.pairs = [] if self.config.pairs is None else read_pairs(self.config.pairs, self.policy)
+
+    @property
+    def uses_reference(self) -> bool:
+        """Always."""
+        return True
+
+    def update(self) -> dict[str, float]:
+        """Take the next pairs from the file or from the env, and ``n_epochs * n_minibatches`` steps on them."""
+        batch, metrics = self._sampled_pairs() if self.config.pairs is None else (self._next_pairs(), {})
+        if not batch.prompts:
+            return metrics
+        self.write_transcripts(
+            [
+                {"prompt": batch.prompts[i], "chosen": batch.responses[i], "rejected": batch.responses[i + 1]}
+                for i in range(0, min(8, len(batch.prompts)), 2)
+            ]
+        )
+        assert self.reference is not None
+        reference = _sums(self.logprobs(self.reference, batch), batch)
+        steps = [
+            self._step(batch, reference, rows) for _ in range(self.config.n_epochs) for rows in self.minibatches(batch)
+        ]
+        return metrics | mean_metrics(steps)
+
+    def minibatches(self, batch: Rollout) -> Iterator[Tensor]:
+        """Split as usual, by whole pairs."""
+        chosen = torch.arange(0, len(batch.prompts), 2, device=batch.tokens.device)
+        for pairs in super().minibatches(batch.select(chosen)):
+            yield _with_rejected(2 * pairs)
+
+    def micro_batches(self, rows: Tensor, width: int) -> Iterator[Tensor]:
+        """Split as usual, by whole pairs."""
+        for chosen in super().micro_batches(rows[::2], 2 * width):
+            yield _with_rejected(chosen)
+
+    def _sampled_pairs(self) -> tuple[Rollout, dict[str, float]]:
+        """Sample groups of answers, and return pairs of them with what the groups say of the policy."""
+        rollout = self.collect()
+        rows = contrasting_pairs(rollout.returns, rollout.group_ids)
+        metrics = rollout_metrics(rollout) | {"rollout/frac_kept": len(rows) / len(rollout.prompts)}
+        return rollout.select(rows), metrics
+
+    def _next_pairs(self) -> Rollout:
+        """Return the next pairs of the file, which is shuffled anew for each pass, by the config's seed."""
+        size, total = self.config.prompts_per_update, len(self.pairs)
+        positions = range(self.num_updates * size, (self.num_updates + 1) * size)
+        orders = {
+            epoch: np.random.default_rng([self.config.seed, epoch]).permutation(total)
+            for epoch in {position // total for position in positions}
+        }
+        self.num_timesteps += 2 * size
+        return _as_rollout(self.policy, [self.pairs[orders[p // total][p % total]] for p in positions])
+
+    def _step(self, batch: Rollout, reference: Tensor, rows: Tensor) -> dict[str, float]:
+        """Take one optimiser step on some pairs; ``reference`` (B,) are the initial log-probabilities of all rows."""
+        beta, seen = self.config.beta, []
+
+        def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
+            logps, initial = _sums(now.logprobs, part), reference[part_rows]
+            seen.append(torch.stack([logps.detach(), beta * (logps.detach() - initial)]))
+            losses = dpo_loss(logps[::2], logps[1::2], initial[::2], initial[1::2], beta, self.config.label_smoothing)
+            return losses.sum() / (len(rows) // 2), {}
+
+        metrics = self.step(batch, rows, loss)
+        logps, rewards = torch.cat(seen, 1)
+        margins = rewards[::2] - rewards[1::2]
+        return metrics | {
+            "train/rewards/chosen": rewards[::2].mean().item(),
+            "train/rewards/rejected": rewards[1::2].mean().item(),
+            "train/rewards/margins": margins.mean().item(),
+            "train/rewards/accuracies": (margins > 0).float().mean().item(),
+            "train/logps/chosen": logps[::2].mean().item(),
+            "train/logps/rejected": logps[1::2].mean().item(),
+        }
+
+
+def dpo_loss(
+    chosen_P: Tensor,
+    rejected_P: Tensor,
+    reference_chosen_P: Tensor,
+    reference_rejected_P: Tensor,
+    beta: float,
+    label_smoothing: float = 0.0,
+) -> Tensor:
+    """Compute the loss of each pair, float32 (P,), from the log-probabilities of whole answers.
+
+        L = -(1 - ε) log σ(z) - ε log σ(-z),   z = β ((log π(c) - log π(r)) - (log ref(c) - log ref(r)))
+
+    Rafailov et al. (arXiv 2305.18290), equation 7, for ε = 0; with ε > 0 a preference is the wrong way round with
+    that probability (Mitchell, "A note on DPO with noisy preferences").
+    """
+    z_P = beta * ((chosen_P - rejected_P) - (reference_chosen_P - reference_rejected_P))
+    return -(1.0 - label_smoothing) * logsigmoid(z_P) - label_smoothing * logsigmoid(-z_P)
+
+
+def contrasting_pairs(returns: Tensor, group_ids: Tensor) -> Tensor:
+    """Match the best answer of each group with the worst, the second best with the second worst, and so on.
+
+    Two answers that are worth the same are no pair, and one whose reward could not be computed is in none: where the
+    reward is 0 or 1, a right answer is preferred to a wrong one, each used once.
+
+    Args:
+        returns: (B,), NaN where unknown.
+        group_ids: int64 (B,).
+
+    Returns:
+        Rows, int64 (2 * pairs,): better, worse, better, worse, and so on.
+    """
+    rows: list[int] = []
+    for group in torch.unique(group_ids):
+        members = torch.nonzero((group_ids == group) & torch.isfinite(returns)).squeeze(1)
+        ranked = members[returns[members].argsort(descending=True, stable=True)].tolist()
+        for better, worse in zip(ranked, reversed(ranked), strict=True):
+            if returns[better] > returns[worse]:
+                rows += [better, worse]
+    return torch.tensor(rows, dtype=torch.long, device=returns.device)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pair:
+    """A preference, as text to show and as tokens to learn from; answers end with the stop token."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+    prompt_ids: list[int]
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+
+
+def read_pairs(path: str | Path, policy: CausalLM) -> list[Pair]:
+    """Read preferences in TRL's format: a JSON object a line, with ``prompt``, ``chosen`` and ``rejected``.
+
+    Each is a string, or a list of chat messages (``role`` and ``content``): an answer is one message of the assistant.
+    A string is what an env would show and a policy would say: the chat template of the policy, if there is one, is
+    put around it.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming file and line, for what is none of this or longer than the policy's context; and for a file
+            without pairs.
+    """
+    pairs = []
+    with Path(path).open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line.strip():
+                try:
+                    pairs.append(_read_pair(line, policy))
+                except Exception as error:  # of JSON, of the encoding, of a chat template, or one of ours
+                    raise ValueError(f"{path}, line {number}: {error}") from error
+    if not pairs:
+        raise ValueError(f"there are no pairs in {path}")
+    return pairs
+
+
+def _read_pair(line: bytes, policy: CausalLM) -> Pair:
+    values = json.loads(line)
+    if not isinstance(values, dict):
+        raise ValueError(f"expected an object with prompt, chosen and rejected, got {values!r:.80}")
+    if missing := [name for name in ("prompt", "chosen", "rejected") if name not in values]:
+        raise ValueError(f"{' and '.join(missing)} missing")
+    messages = _messages("prompt", values["prompt"], "user")
+    chosen, rejected = (_answer(name, values[name]) for name in ("chosen", "rejected"))
+    prompt_ids = _encode_chat(messages, policy)
+    chosen_ids, rejected_ids = (
+        [*policy.tokenizer.encode_response(answer), policy.tokenizer.stop_id] for answer in (chosen, rejected)
+    )
+    length = len(prompt_ids) + max(len(chosen_ids), len(rejected_ids)) - 1
+    room = getattr(policy.model.config, "max_position_embeddings", None)
+    if room is not None and length > room:
+        raise ValueError(f"prompt and answer have {length} tokens, which exceed the context of {room}")
+    prompt = "\n".join(message["content"] for message in messages)
+    return Pair(prompt, chosen, rejected, prompt_ids, chosen_ids, rejected_ids)
+
+
+def _answer(name: str, value: Any) -> str:
+    messages = _messages(name, value, "assistant")
+    if [message["role"] for message in messages] != ["assistant"]:
+        raise ValueError(f"{name} must be one message of the assistant, got {value!r:.80}")
+    return messages[0]["content"]
+
+
+def _messages(name: str, value: Any, role: str) -> list[dict[str, str]]:
+    """Return chat messages; a string is one by ``role``."""
+    if isinstance(value, str):
+        return [{"role": role, "content": value}]
+    if not (isinstance(value, list) and value and all(map(_is_message, value))):
+        raise ValueError(f"{name} must be a string or a list of messages with role and content, got {value!r:.80}")
+    return value
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in ("role", "content"))
+
+
+def _encode_chat(messages: list[dict[str, str]], policy: CausalLM) -> list[int]:
+    """Return the ids after which the assistant answers; for one message of the user, those of an env's prompt."""
+    tokenizer = policy.tokenizer
+    if [message["role"] for message in messages] == ["user"]:
+        return tokenizer.encode_prompt(messages[0]["content"])
+    if not tokenizer.hf.chat_template:
+        raise ValueError("a prompt other than one message of the user needs a policy with a chat template")
+    return tokenizer.encode_response(
+        tokenizer.hf.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    )
+
+
+def _as_rollout(policy: CausalLM, pairs: list[Pair]) -> Rollout:
+    """Return the answers, chosen and rejected in turns, as if they had been sampled; their rewards are unknown."""
+    responses = [ids for pair in pairs for ids in (pair.chosen_ids, pair.rejected_ids)]
+    prompt_ids, prompt_mask = pad_left(
+        [pair.prompt_ids for pair in pairs for _ in range(2)], policy.tokenizer.pad_id, policy.device
+    )
+    width = max(map(len, responses))
+    lengths = torch.tensor([len(ids) for ids in responses], device=policy.device)
+    padded = [ids + [policy.tokenizer.pad_id] * (width - len(ids)) for ids in responses]
+    mask = torch.arange(width, device=policy.device) < lengths[:, None]
+    no = torch.zeros_like(lengths, dtype=torch.bool)
+    return Rollout(
+        prompt_ids=prompt_ids,
+        prompt_mask=prompt_mask,
+        tokens=torch.tensor(padded, device=policy.device),
+        token_mask=mask,
+        action_mask=mask,
+        logprobs=torch.zeros(mask.shape, device=policy.device),
+        rewards=torch.full(mask.shape, torch.nan, device=policy.device),
+        group_ids=torch.arange(len(responses), device=policy.device) // 2,
+        terminated=~no,
+        truncated=no,
+        successes=no,
+        prompts=[pair.prompt for pair in pairs for _ in range(2)],
+        responses=[answer for pair in pairs for answer in (pair.chosen, pair.rejected)],
+        statuses=["ok"] * len(responses),
+    )
+
+
+def _sums(logprobs: Tensor, batch: Rollout) -> Tensor:
+    """Return the log-probabilities (B,) of whole answers, in games without the env's messages between them."""
+    return torch.where(batch.action_mask, logprobs, 0.0).sum(1)
+
+
+def _with_rejected(chosen: Tensor) -> Tensor:
+    """Return the rows of whole pairs, from those of the chosen answers."""
+    return torch.stack([chosen, chosen + 1], 1).flatten()
