@@ -10,6 +10,7 @@ from typing import Any
 import gymnasium as gym
 
 from textgym.envs.games import GuessNumber
+from textgym.envs.games.maze import ExitReached, MazeSource, TextMaze
 from textgym.envs.rewards import CountdownVerifier, ExactMatch, IncreasingRun, MathVerifier, PrefixMatch
 from textgym.envs.sources import (
     ArithmeticSource,
@@ -88,6 +89,11 @@ TASKS: dict[str, Task] = {
         "find a number by hints of higher and lower",
         GuessNumberSource, ExactMatch, window=320, preset_window=160, max_tokens=4, env=GuessNumber,
         token_settings={"template": "{high}?"},
+    ),
+    "TextMaze": Task(
+        "lead a robot out of a maze that is described in words",
+        MazeSource, ExitReached, window=3584, preset_window=336, max_tokens=6, env=TextMaze,
+        token_settings={"size": 3, "letters": True},
     ),
 }  # fmt: skip
 
