@@ -60,7 +60,7 @@ class ExpertIteration(OnPolicyAgent):
         """Return the rows to imitate: right, not cut, no two of a group alike, ``keep`` of a group at most."""
         kept: dict[int, set[tuple[int, ...]]] = {}
         rows = []
-        good = rollout.successes & ~rollout.truncated & torch.isfinite(rollout.returns) & (rollout.lengths > 0)
+        good = rollout.successes & ~rollout.cut & torch.isfinite(rollout.returns) & (rollout.lengths > 0)
         for row in torch.nonzero(good).squeeze(1).tolist():
             answers = kept.setdefault(int(rollout.group_ids[row]), set())
             answer = tuple(rollout.tokens[row][rollout.token_mask[row]].tolist())

@@ -129,7 +129,7 @@ class GRPO(OnPolicyAgent):
         shaped = self._shaped_returns(rollout)
         scorable = torch.isfinite(shaped)
         if "mask" in self.config.overlong:
-            scorable &= ~rollout.truncated
+            scorable &= ~rollout.cut
         advantages = group_advantages(shaped, rollout.group_ids, scorable, self.config.advantage)
         keep = scorable & (rollout.lengths > 0)
         if self.config.drop_zero_variance:

@@ -85,8 +85,10 @@ class PPOConfig(OnPolicyConfig):
 class PPO(OnPolicyAgent):
     """Proximal policy optimisation (see the module), on sequence-level and token-level envs.
 
-    Truncation bootstraps: after an answer that ``max_new_tokens`` cut stands the critic's value, after a terminated
-    one 0. Tokens that the env wrote between two turns are no time steps.
+    Truncation bootstraps: after an episode that a limit from outside ended stands the critic's value, after a
+    terminated one 0. Where that limit is ``max_new_tokens``, the value stands in place of the verdict on half an answer
+    (both would count the end twice): choose it so large that few answers reach it, or a policy that is often wrong
+    learns that it costs nothing to go on. Tokens that the env wrote between two turns are no time steps.
     """
 
     Config: ClassVar[type[AgentConfig]] = PPOConfig
@@ -122,7 +124,8 @@ class PPO(OnPolicyAgent):
         batch = rollout.select(rows)
         mask = batch.action_mask
         old, values, last_values = self._look_back(batch)
-        rewards = batch.rewards
+        at_end = torch.arange(mask.shape[1], device=mask.device) == batch.token_mask.sum(1, keepdim=True) - 1
+        rewards = torch.where(batch.cut[:, None] & at_end, 0.0, batch.rewards)
         if self.reference is not None:
             kl = kl_penalty(old, self.logprobs(self.reference, batch), mask, "k1")
             rewards = rewards - self.kl_coef * kl.clamp(-10.0, 10.0)

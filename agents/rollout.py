@@ -46,7 +46,9 @@ class Rollout:
     terminated: Tensor
     """bool (B,): the task ended the episode."""
     truncated: Tensor
-    """bool (B,): ``max_new_tokens``, which is no part of the task, cut the last response."""
+    """bool (B,): a limit that is no part of the task ended it: one of a wrapper, or ``max_new_tokens`` (``cut``)."""
+    cut: Tensor
+    """bool (B,): ``max_new_tokens`` cut the last response of a sequence-level env, which judged it as it stood."""
     successes: Tensor
     """bool (B,): ``info["is_success"]``."""
     prompts: list[str]
@@ -86,7 +88,7 @@ class Rollout:
         return Rollout(
             self.prompt_ids[rows, start:], self.prompt_mask[rows, start:], cut(self.tokens), cut(self.token_mask),
             cut(self.action_mask), cut(self.logprobs), cut(self.rewards), self.group_ids[rows], self.terminated[rows],
-            self.truncated[rows], self.successes[rows], [self.prompts[i] for i in picked],
+            self.truncated[rows], self.cut[rows], self.successes[rows], [self.prompts[i] for i in picked],
             [self.responses[i] for i in picked], [self.statuses[i] for i in picked],
         )  # fmt: skip
 
@@ -106,6 +108,7 @@ class _Row:
     success: bool = False
     terminated: bool = False
     truncated: bool = False
+    cut: bool = False
 
     def add(self, ids: Sequence[int], action: bool, logprobs: Sequence[float], rewards: Sequence[float]) -> None:
         self.context += ids
@@ -233,7 +236,8 @@ class _SequenceLevel:
             row.add(ids, True, logprobs, [0.0] * (len(ids) - 1) + [float(rewards[i])])
             row.response = responses[i]
             if terminations[i] or truncations[i]:
-                row.truncated = bool(truncations[i]) or not stopped
+                row.cut = not stopped
+                row.truncated = bool(truncations[i]) or row.cut
                 row.terminated = not row.truncated
                 _note_end(row, infos, i)
             else:
@@ -347,6 +351,7 @@ def _stack(policy: CausalLM, rows: list[_Row], group_ids: Any) -> Rollout:
         group_ids=torch.as_tensor(np.asarray(group_ids), device=device),
         terminated=torch.tensor([row.terminated for row in rows], device=device),
         truncated=torch.tensor([row.truncated for row in rows], device=device),
+        cut=torch.tensor([row.cut for row in rows], device=device),
         successes=torch.tensor([row.success for row in rows], device=device),
         prompts=[row.prompt for row in rows],
         responses=[row.response for row in rows],
