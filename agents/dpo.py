@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -23,8 +24,7 @@ from torch.nn.functional import logsigmoid
 from textgym.agents.agent import AgentConfig
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import CausalLM, Evaluated
-from textgym.agents.rollout import Rollout
-from textgym.agents.sampling import pad_left
+from textgym.agents.rollout import Rollout, _Row, _stack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -86,7 +86,7 @@ class DPO(OnPolicyAgent):
             ]
         )
         assert self.reference is not None
-        reference = _sums(self.logprobs(self.reference, batch), batch)
+        reference = self.logprobs(self.reference, batch)
         steps = [
             self._step(batch, reference, rows) for _ in range(self.config.n_epochs) for rows in self.minibatches(batch)
         ]
@@ -119,14 +119,18 @@ class DPO(OnPolicyAgent):
             for epoch in {position // total for position in positions}
         }
         self.num_timesteps += 2 * size
+        self.generator.manual_seed(self.update_seed())  # for ``minibatches``, as ``collect`` does
         return _as_rollout(self.policy, [self.pairs[orders[p // total][p % total]] for p in positions])
 
     def _step(self, batch: Rollout, reference: Tensor, rows: Tensor) -> dict[str, float]:
-        """Take one optimiser step on some pairs; ``reference`` (B,) are the initial log-probabilities of all rows."""
+        """Take one optimiser step on some pairs; ``reference`` (B, T) is what the initial policy makes of all."""
         beta, seen = self.config.beta, []
 
         def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
-            logps, initial = _sums(now.logprobs, part), reference[part_rows]
+            logps, initial = (
+                torch.where(part.action_mask, logprobs, 0.0).sum(1)  # in games without the env's messages
+                for logprobs in (now.logprobs, reference[part_rows, : part.tokens.shape[1]])
+            )
             seen.append(torch.stack([logps.detach(), beta * (logps.detach() - initial)]))
             losses = dpo_loss(logps[::2], logps[1::2], initial[::2], initial[1::2], beta, self.config.label_smoothing)
             return losses.sum() / (len(rows) // 2), {}
@@ -276,37 +280,14 @@ def _encode_chat(messages: list[dict[str, str]], policy: CausalLM) -> list[int]:
 
 
 def _as_rollout(policy: CausalLM, pairs: list[Pair]) -> Rollout:
-    """Return the answers, chosen and rejected in turns, as if they had been sampled; their rewards are unknown."""
-    responses = [ids for pair in pairs for ids in (pair.chosen_ids, pair.rejected_ids)]
-    prompt_ids, prompt_mask = pad_left(
-        [pair.prompt_ids for pair in pairs for _ in range(2)], policy.tokenizer.pad_id, policy.device
-    )
-    width = max(map(len, responses))
-    lengths = torch.tensor([len(ids) for ids in responses], device=policy.device)
-    padded = [ids + [policy.tokenizer.pad_id] * (width - len(ids)) for ids in responses]
-    mask = torch.arange(width, device=policy.device) < lengths[:, None]
-    no = torch.zeros_like(lengths, dtype=torch.bool)
-    return Rollout(
-        prompt_ids=prompt_ids,
-        prompt_mask=prompt_mask,
-        tokens=torch.tensor(padded, device=policy.device),
-        token_mask=mask,
-        action_mask=mask,
-        logprobs=torch.zeros(mask.shape, device=policy.device),
-        rewards=torch.full(mask.shape, torch.nan, device=policy.device),
-        group_ids=torch.arange(len(responses), device=policy.device) // 2,
-        terminated=~no,
-        truncated=no,
-        successes=no,
-        prompts=[pair.prompt for pair in pairs for _ in range(2)],
-        responses=[answer for pair in pairs for answer in (pair.chosen, pair.rejected)],
-        statuses=["ok"] * len(responses),
-    )
-
-
-def _sums(logprobs: Tensor, batch: Rollout) -> Tensor:
-    """Return the log-probabilities (B,) of whole answers, in games without the env's messages between them."""
-    return torch.where(batch.action_mask, logprobs, 0.0).sum(1)
+    """Return the answers, chosen and rejected in turns, as if they had been sampled; they were never judged."""
+    rows = []
+    for pair in pairs:
+        for ids, text in (pair.chosen_ids, pair.chosen), (pair.rejected_ids, pair.rejected):
+            row = _Row(list(pair.prompt_ids), pair.prompt, len(pair.prompt_ids), response=text)
+            row.add(ids, True, [0.0] * len(ids), [math.nan] * len(ids))
+            rows.append(row)
+    return _stack(policy, rows, np.arange(len(rows)) // 2)
 
 
 def _with_rejected(chosen: Tensor) -> Tensor:
