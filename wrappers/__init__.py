@@ -8,9 +8,17 @@ from typing import Any
 _HOMES = {
     "ChoiceActions": "choice_actions",
     "RecordTranscripts": "record_transcripts",
+    "ReferenceLogProb": "reference_logprob",
     "VectorChoiceActions": "choice_actions",
+    "VectorReferenceLogProb": "reference_logprob",
 }
-__all__ = ["ChoiceActions", "RecordTranscripts", "VectorChoiceActions"]
+__all__ = [
+    "ChoiceActions",
+    "RecordTranscripts",
+    "ReferenceLogProb",
+    "VectorChoiceActions",
+    "VectorReferenceLogProb",
+]
 
 
 def __getattr__(name: str) -> Any:
