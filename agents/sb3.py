@@ -100,7 +100,7 @@ class GymnasiumVecEnv(VecEnv):
         dones = terminations | truncations
         if dones.any():
             finals = _rows(final_columns, self.num_envs)
-            for row in np.flatnonzero(dones).tolist():
+            for row in dones.nonzero()[0].tolist():
                 self.reset_infos[row] = infos[row]
                 infos[row] = finals[row]
                 infos[row]["terminal_observation"] = final_observations[row]
@@ -161,7 +161,7 @@ def _rows(columns: Mapping[str, Any], num_envs: int) -> list[dict[str, Any]]:
         if f"_{name}" not in columns:  # a presence mask
             continue
         items = values.tolist() if values.ndim == 1 else values  # Python's own numbers, as single envs tell them
-        for row in np.flatnonzero(columns[f"_{name}"]).tolist():
+        for row in columns[f"_{name}"].nonzero()[0].tolist():
             infos[row][name] = items[row]
     return infos
 
