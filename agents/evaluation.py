@@ -94,7 +94,7 @@ def evaluate(
         parts = _play(policy, env_id, indices, temperature, max_new_tokens, batch_size, seed, split, env_kwargs)
         successes = torch.cat([part.successes for part in parts])
         scored = torch.cat([torch.isfinite(part.returns) for part in parts])
-        rates.append(successes[scored].float().mean().item())
+        rates.append(int(successes[scored].sum()) / int(scored.sum()) if scored.any() else math.nan)
         unscored += int((~scored).sum())
     return Evaluation(rates[0], rates[1], episodes, len(problems), unscored)
 
