@@ -4,8 +4,8 @@ An agent that adds β times the entropy of its policy π at each token to the re
 
     E[r(y)] - β KL(π ‖ p_ref),    whose optimum is    π(y) = p_ref(y) exp(r(y) / β) / Z
 
-over responses y (Levine 2018, https://arxiv.org/abs/1805.00909, section 2.3). SB3's ``ent_coef=β`` comes near where
-advantages are not normalised: it pays a token for the entropy of its own choice, not for that of the choices to come.
+over responses y (Rafailov et al. 2023, https://arxiv.org/abs/2305.18290, equation 4). SB3's ``ent_coef=β`` comes near
+where advantages are not normalised: it pays a token for the entropy of its own choice, not for that of the choices to come.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from textgym.wrappers.frozen_lm import ContextReader, Model, contexts_of, find_r
 FloatArray = NDArray[np.float64]
 
 Reference = Model | Callable[[list[list[int]]], ArrayLike]
-"""A language model with the env's vocabulary: ``"tiny"``, a folder, a GGUF file, a hub id, or a ``CausalLM`` that nobody
-trains. Or any function from n contexts (token ids of prompt and responses so far) to log-probabilities (n, vocab_size).
+"""A language model with the env's vocabulary: ``"tiny"``, a folder, a GGUF file, a hub id, or a ``CausalLM`` that
+nobody trains. Or any function from n contexts (token ids of prompt and responses so far) to log-probabilities, (n,
+vocab_size).
 """
 
 
