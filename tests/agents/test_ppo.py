@@ -136,9 +136,8 @@ class FirstHalf:
         return Score(right.astype(float), right)
 
 
-@pytest.mark.parametrize(("critic", "learning_rate"), [("shared", 0.1), ("separate", 0.01)])
-def test_the_critic_begins_at_0_and_learns_what_answers_are_worth(make_ppo, critic, learning_rate):
-    agent = make_ppo(64, reward=FirstHalf(), critic_warmup_updates=99, learning_rate=learning_rate, critic=critic)
+def test_the_critic_begins_at_0_and_learns_what_answers_are_worth(make_ppo):
+    agent = make_ppo(64, FirstHalf(), critic_warmup_updates=99, learning_rate=1e-2, critic="separate")
     assert (agent._look_back(agent.collect())[1] == 0).all()
     before, collect = [parameter.clone() for parameter in agent.policy.parameters()], agent.collect
 
