@@ -5,7 +5,7 @@ An agent that adds β times the entropy of its policy π at each token to the re
     E[r(y)] - β KL(π ‖ p_ref),    whose optimum is    π(y) = p_ref(y) exp(r(y) / β) / Z
 
 over responses y (Rafailov et al. 2023, https://arxiv.org/abs/2305.18290, equation 4). SB3's ``ent_coef=β`` comes near
-where advantages are not normalised: it pays a token for the entropy of its own choice, not for that of the choices to come.
+where advantages are not normalised: it pays a token for the entropy of its own choice, not for that of later ones.
 """
 
 from __future__ import annotations
