@@ -7,15 +7,28 @@ from typing import Any
 
 _HOMES = {
     "CausalLM": "policy",
+    "DPO": "dpo",
     "ExpertIteration": "expert_iteration",
     "GRPO": "grpo",
     "PPO": "ppo",
     "REINFORCE": "reinforce",
     "SFT": "sft",
     "evaluate": "evaluation",
+    "evaluate_samples": "evaluation",
     "sample": "sampling",
 }
-__all__ = ["GRPO", "PPO", "REINFORCE", "SFT", "CausalLM", "ExpertIteration", "evaluate", "sample"]
+__all__ = [
+    "DPO",
+    "GRPO",
+    "PPO",
+    "REINFORCE",
+    "SFT",
+    "CausalLM",
+    "ExpertIteration",
+    "evaluate",
+    "evaluate_samples",
+    "sample",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -24,7 +24,7 @@ from torch.nn.functional import logsigmoid
 from textgym.agents.agent import AgentConfig
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import CausalLM, Evaluated
-from textgym.agents.rollout import Rollout, _Row, _stack
+from textgym.agents.rollout import Rollout, Row, stack
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,10 +284,10 @@ def _as_rollout(policy: CausalLM, pairs: list[Pair]) -> Rollout:
     rows = []
     for pair in pairs:
         for ids, text in (pair.chosen_ids, pair.chosen), (pair.rejected_ids, pair.rejected):
-            row = _Row(list(pair.prompt_ids), pair.prompt, len(pair.prompt_ids), response=text)
+            row = Row(list(pair.prompt_ids), pair.prompt, len(pair.prompt_ids), response=text)
             row.add(ids, True, [0.0] * len(ids), [math.nan] * len(ids))
             rows.append(row)
-    return _stack(policy, rows, np.arange(len(rows)) // 2)
+    return stack(policy, rows, np.arange(len(rows)) // 2)
 
 
 def _with_rejected(chosen: Tensor) -> Tensor:

@@ -94,8 +94,8 @@ class Rollout:
 
 
 @dataclass
-class _Row:
-    """One episode under way: the ids so far, and what is known of each id after the prompt."""
+class Row:
+    """One episode, maybe under way: the ids so far, and what is known of each id after the prompt."""
 
     context: list[int]
     prompt: str
@@ -111,6 +111,7 @@ class _Row:
     cut: bool = False
 
     def add(self, ids: Sequence[int], action: bool, logprobs: Sequence[float], rewards: Sequence[float]) -> None:
+        """Append tokens: of the policy if ``action``, else of the env."""
         self.context += ids
         self.actions += [action] * len(ids)
         self.logprobs += logprobs
@@ -144,7 +145,7 @@ def collect(
         FloatingPointError: if the policy's log-probabilities are not finite.
     """
 
-    def draw(level: _SequenceLevel | _TokenLevel, rows: list[_Row], running: list[int]) -> list[_Drawn]:
+    def draw(level: _SequenceLevel | _TokenLevel, rows: list[Row], running: list[int]) -> list[_Drawn]:
         contexts = [rows[i].context for i in running]
         limit = level.limit(max_new_tokens)
         samples = sample(policy, contexts, max_new_tokens=limit, temperature=temperature, generator=generator)
@@ -170,7 +171,7 @@ def demonstrate(
         ValueError: as ``collect``, and where the env knows no solution.
     """
 
-    def solve(level: _SequenceLevel | _TokenLevel, rows: list[_Row], running: list[int]) -> list[_Drawn]:
+    def solve(level: _SequenceLevel | _TokenLevel, rows: list[Row], running: list[int]) -> list[_Drawn]:
         drawn: list[_Drawn] = []
         for i in running:
             text = env.unwrapped.envs[i].solution()  # type: ignore[attr-defined]
@@ -190,7 +191,7 @@ _Drawn = tuple[list[int], list[float], bool]
 def _play(
     policy: CausalLM,
     env: VectorEnv[Any, Any, Any],
-    answer: Callable[[Any, list[_Row], list[int]], list[_Drawn]],
+    answer: Callable[[Any, list[Row], list[int]], list[_Drawn]],
     seed: int | None,
     options: dict[str, Any] | None,
 ) -> Rollout:
@@ -206,7 +207,7 @@ def _play(
     running = list(range(len(rows)))
     while running:
         running = level.play(rows, running, answer(level, rows, running))
-    return _stack(policy, rows, getattr(env.unwrapped, "group_ids", np.arange(len(rows))))
+    return stack(policy, rows, getattr(env.unwrapped, "group_ids", np.arange(len(rows))))
 
 
 class _SequenceLevel:
@@ -219,12 +220,12 @@ class _SequenceLevel:
     def limit(self, max_new_tokens: int) -> int:
         return max_new_tokens
 
-    def reset(self, seed: int | None, options: dict[str, Any] | None) -> list[_Row]:
+    def reset(self, seed: int | None, options: dict[str, Any] | None) -> list[Row]:
         prompts, _ = self.env.reset(seed=seed, options=options)
         contexts = {prompt: self.policy.tokenizer.encode_prompt(prompt) for prompt in dict.fromkeys(prompts)}
-        return [_Row(list(contexts[prompt]), prompt, len(contexts[prompt])) for prompt in prompts]
+        return [Row(list(contexts[prompt]), prompt, len(contexts[prompt])) for prompt in prompts]
 
-    def play(self, rows: list[_Row], running: list[int], drawn: list[_Drawn]) -> list[int]:
+    def play(self, rows: list[Row], running: list[int], drawn: list[_Drawn]) -> list[int]:
         """Step the env with these responses; return the rows that go on."""
         responses = [""] * len(rows)
         for i, (ids, _, _) in zip(running, drawn, strict=True):
@@ -263,13 +264,13 @@ class _TokenLevel:
     def limit(self, max_new_tokens: int) -> int:
         return self.token_env.max_tokens
 
-    def reset(self, seed: int | None, options: dict[str, Any] | None) -> list[_Row]:
+    def reset(self, seed: int | None, options: dict[str, Any] | None) -> list[Row]:
         self.env.reset(seed=seed, options=options)
         prompts = [str(env.messages[0]["content"]) for env in self.token_env.envs]
         contexts = self.token_env.contexts
-        return [_Row(list(ids), prompt, len(ids)) for ids, prompt in zip(contexts, prompts, strict=True)]
+        return [Row(list(ids), prompt, len(ids)) for ids, prompt in zip(contexts, prompts, strict=True)]
 
-    def play(self, rows: list[_Row], running: list[int], drawn: list[_Drawn]) -> list[int]:
+    def play(self, rows: list[Row], running: list[int], drawn: list[_Drawn]) -> list[int]:
         """Step the env with these tokens; return the rows that go on."""
         shape = (len(rows), max(len(ids) for ids, _, _ in drawn))
         tokens, mask = np.zeros(shape, np.int64), np.zeros(shape, bool)
@@ -299,7 +300,7 @@ class _WrappedTokenLevel(_TokenLevel):
         self.pending: dict[int, list[tuple[int, float]]] = {}  # what each running row has yet to play, last token first
         self.played: dict[int, list[int]] = {}
 
-    def play(self, rows: list[_Row], running: list[int], drawn: list[_Drawn]) -> list[int]:
+    def play(self, rows: list[Row], running: list[int], drawn: list[_Drawn]) -> list[int]:
         """Step the env until some row needs another response; return those that do."""
         for i, (ids, logprobs, _) in zip(running, drawn, strict=True):
             self.pending[i], self.played[i] = list(zip(ids, logprobs, strict=True))[::-1], []
@@ -326,12 +327,13 @@ class _WrappedTokenLevel(_TokenLevel):
         return go_on
 
 
-def _note_end(row: _Row, infos: dict[str, Any], i: int) -> None:
+def _note_end(row: Row, infos: dict[str, Any], i: int) -> None:
     row.success = bool(infos["is_success"][i]) if "is_success" in infos else False
     row.status = str(infos["reward_status"][i]) if "reward_status" in infos else "ok"
 
 
-def _stack(policy: CausalLM, rows: list[_Row], group_ids: Any) -> Rollout:
+def stack(policy: CausalLM, rows: list[Row], group_ids: Any) -> Rollout:
+    """Put episodes together as tensors on the policy's device; ``group_ids`` integers, one for each row."""
     device, pad_id = policy.device, policy.tokenizer.pad_id
     prompt_ids, prompt_mask = pad_left([row.context[: row.prompt_length] for row in rows], pad_id, device)
     lengths = torch.tensor([len(row.actions) for row in rows], device=device)

@@ -34,6 +34,7 @@ AGENTS = {
     "ppo": "PPO",
     "reinforce": "REINFORCE",
     "expert_iteration": "ExpertIteration",
+    "dpo": "DPO",
     "sft": "SFT",
 }
 
@@ -42,9 +43,9 @@ AGENTS = {
 class RunSettings:
     """What learns what, for how long."""
 
-    agent: Literal["grpo", "ppo", "reinforce", "expert_iteration", "sft"] = "grpo"
-    """How it learns: by reinforcement (grpo, ppo, reinforce), by imitating its own right answers (expert_iteration) or
-    perfect ones (sft)."""
+    agent: Literal["grpo", "ppo", "reinforce", "expert_iteration", "dpo", "sft"] = "grpo"
+    """How it learns: by reinforcement (grpo, ppo, reinforce), from pairs of answers (dpo), or by imitating its own
+    right answers (expert_iteration) or perfect ones (sft)."""
     preset: str | None = None
     """Defaults of the switches below. grpo: grpo, dr_grpo, dapo, gspo or rloo; reinforce: reinforce_pp."""
     env: str
