@@ -46,7 +46,7 @@ class TextEnv(gym.Env[str, str]):
     **Action.** ``UnicodeText``: any string of at most 1,048,576 characters.
 
     **Reward.** 0 until the last step, then the reward's total (``reward_range``); NaN if it could not be computed, and
-    ``info["reward_status"]`` says why.
+    ``info["reward_status"]`` says why. A game may pay for each turn besides (``turn_reward``).
 
     **Termination.** After the response, or when a game is over or its turns are used up, which are part of the task.
     Never truncated from inside.
@@ -59,6 +59,9 @@ class TextEnv(gym.Env[str, str]):
     """
 
     metadata = {"render_modes": ["ansi"], "render_fps": 4}
+
+    turn_reward = 0.0
+    """What the last response earned at once, which a game's ``reply`` sets; the reward's total comes on top."""
 
     def __init__(self, source: Source, reward: Reward, *, split: str = "train", render_mode: str | None = None) -> None:
         """Put a source and a reward together; problems come from ``split`` unless ``reset`` says otherwise."""
@@ -200,10 +203,10 @@ def step_together(envs: Sequence[TextEnv], actions: Sequence[str]) -> list[StepR
         if isinstance(reply, StopReason):
             assert score is not None
             info |= _last_info(score, position, action, reply)
-            results.append(("", float(score.total[position]), True, False, info))
+            results.append(("", env.turn_reward + float(score.total[position]), True, False, info))
             position += 1
         else:
-            results.append((reply, 0.0, False, False, info))
+            results.append((reply, env.turn_reward, False, False, info))
     return results
 
 

@@ -10,6 +10,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHORT = {
     "custom_task.py": ["--updates", "1"],
+    "maze_tabular.py": ["--size", "2", "--total-timesteps", "500"],
     "make_tiny.py": ["{tmp}/tiny", "--rounds", "1", "--batch-size", "4", "--eval-episodes", "4"],
     "sb3_ppo.py": ["--env", "TextMathTokens-v0", "--total-timesteps", "64"],
 }

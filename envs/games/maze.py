@@ -20,7 +20,7 @@ from gymnasium.spaces import Discrete
 
 from textgym.envs.sources._settings import check_whole, number_chars
 from textgym.envs.task import Problem, Score
-from textgym.envs.text_env import StepResult, StopReason, TextEnv
+from textgym.envs.text_env import StopReason, TextEnv
 
 COMMANDS = ("north", "south", "east", "west")
 """In the order of the actions of ``TextMaze.P``; action ``a ^ 1`` is the way back."""
@@ -132,8 +132,6 @@ class TextMaze(TextEnv):
     **Registered ids.** ``TextMaze-v0``, ``TextMazeTokens-v0``.
     """
 
-    _turn_reward = 0.0
-
     @property
     def reward_range(self) -> tuple[float, float]:
         """Smallest and largest return: a wall in every turn, and the exit without one."""
@@ -164,17 +162,12 @@ class TextMaze(TextEnv):
             for cell in range(self.n_states)
         }
 
-    def step(self, action: str) -> StepResult:
-        """Take a command; see ``TextEnv.step``."""
-        observation, reward, terminated, truncated, info = super().step(action)
-        return observation, reward + self._turn_reward, terminated, truncated, info
-
     def reply(self, response: str) -> str | StopReason:
         """Move the robot; ``problem`` becomes the problem as it stands then."""
         problem = self._current()
         here, action = problem.metadata["robot"], _read_command(response)
         there = here if action is None else _neighbour(problem.metadata, here, action)
-        self._turn_reward = -1.0 if there == here else 0.0
+        self.turn_reward = -1.0 if there == here else 0.0
         maze = {**problem.metadata, "robot": there, "turns": problem.metadata["turns"] - 1}
         self.problem = dataclasses.replace(problem, metadata=maze)
         if there == maze["exit"]:

@@ -54,11 +54,12 @@ def test_both_levels_pay_the_same_for_the_same_text(name, layout, dense, data):
         assert tokenizer.decode(observation) == prompt[-(tokens.window - limit) :]
     else:
         assert tokenizer.decode(observation) == prompt
-    over, returned = False, 0.0
+    over, earned, returned = False, 0.0, 0.0
     while not over:
         random_text = st.text(sequence.charset, max_size=min(limit, 40))
         text = data.draw(random_text | mutations(sequence.solution(), sequence.charset))[:limit]
         message, reward, over, _, info = sequence.step(text)
+        earned += reward
         for action in [*tokenizer.encode_response(text), tokenizer.stop_id][:limit]:
             assert not tokens._over
             _, increment, tokens_over, truncated, tokens_info = tokens.step(action)
@@ -66,7 +67,7 @@ def test_both_levels_pay_the_same_for_the_same_text(name, layout, dense, data):
         assert tokens_over == over and not truncated
         assert tokens.text_env.messages == sequence.messages
     assert message == ""
-    assert returned == pytest.approx(reward, abs=1e-12)
+    assert returned == pytest.approx(earned, abs=1e-12)
     ending = "stop_token" if len(text) < limit else "token_limit"
     if info["stop_reason"] == "answer":
         assert tokens_info["stop_reason"] == ending

@@ -21,6 +21,7 @@ TEXT = [
     ("TextCopy-v0", {"dense": True}),
     ("TextMath-v0", {"split": "test", "difficulty": 1}),
     ("TextGuessNumber-v0", {"turns": 3, "high": 7}),
+    ("TextMaze-v0", {"size": 2, "turns": 4}),
 ]
 TOKENS = [
     ("TextCopyTokens-v0", {}),
@@ -29,6 +30,7 @@ TOKENS = [
     ("TextCountdownTokens-v0", {"layout": "slots"}),
     ("TextGuessNumberTokens-v0", {"layout": "sliding"}),
     ("TextGuessNumberTokens-v0", {"layout": "slots"}),
+    ("TextMazeTokens-v0", {"size": 2, "turns": 4}),
 ]
 MODES = ["SameStep", "Disabled"]
 N = 4

@@ -300,7 +300,6 @@ def test_only_a_maze_has_its_states():
             MazeStates(gym.make(other))
 
 
-@pytest.mark.xfail(strict=True, reason="step_together pays nothing before the last turn")
 def test_a_vector_env_pays_for_walls_too():
     env = gym.make_vec("TextMaze-v0", num_envs=2)
     env.reset(seed=0)
