@@ -67,7 +67,7 @@ class TextEnv(gym.Env[str, str]):
         """Put a source and a reward together; problems come from ``split`` unless ``reset`` says otherwise."""
         check_split(split)
         if render_mode not in (None, "ansi"):
-            raise ValueError(f"render_mode must be None or 'ansi', got {render_mode!r}")
+            raise TypeError(f"render_mode must be None or 'ansi', got {render_mode!r}")  # what SB3's make_vec_env expects
         self.source = source
         self.reward = reward
         self.split = split

@@ -80,7 +80,7 @@ def test_arguments_of_the_token_level_are_refused_at_the_other(make, name, argum
 
 
 def test_a_bad_render_mode_is_named():
-    with pytest.raises(ValueError, match="render_mode must be None or 'ansi', got 'human'"):
+    with pytest.raises(TypeError, match="render_mode must be None or 'ansi', got 'human'"):
         gym.make_vec("TextMath-v0", render_mode="human")
 
 

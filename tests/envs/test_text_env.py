@@ -164,7 +164,7 @@ def test_options_are_left_as_they_were(env):
 
 
 def test_bad_arguments_are_named():
-    with pytest.raises(ValueError, match="render_mode must be None or 'ansi', got 'human'"):
+    with pytest.raises(TypeError, match="render_mode must be None or 'ansi', got 'human'"):
         TextEnv(CopySource(), ExactMatch(), render_mode="human")
     with pytest.raises(ValueError, match=r"split must be one of .* got 'dev'"):
         TextEnv(CopySource(), ExactMatch(), split="dev")
