@@ -33,8 +33,8 @@ class Decoder:
         self.model, self._cache, self._width = model, prompt, prompt_mask.shape[1]
         mask = prompt_mask[which]
         self._positions, self._mask = mask.sum(1), torch.cat([mask, mask.new_ones(len(which), new_tokens)], 1)
-        plain_cache = all(type(layer) is DynamicLayer for layer in prompt.layers)  # no sliding windows and the like
-        self._is_plain = plain_cache and type(model).__name__ in _PLAIN
+        plain_cache = has_plain_layers(prompt)
+        self._is_plain = plain_cache and is_plain(model)
         if plain_cache:
             prompt.layers = [_Preallocated(layer, which) for layer in prompt.layers]
         else:
@@ -49,7 +49,8 @@ class Decoder:
         mask, positions = self._mask[:, : self._width], self._positions[:, None]
         self._positions = self._positions + 1
         if self._is_plain:
-            return _forward(self.model, tokens, mask, positions, self._cache)
+            logits: Tensor = self.model.lm_head(next_states(self.model, tokens, mask, positions, self._cache))
+            return logits
         out = self.model(
             input_ids=tokens[:, None],
             attention_mask=mask,
@@ -57,7 +58,7 @@ class Decoder:
             past_key_values=self._cache,
             use_cache=True,
         )
-        logits: Tensor = out.logits[:, -1]
+        logits = out.logits[:, -1]
         return logits
 
     def select(self, rows: Tensor) -> None:
@@ -66,8 +67,20 @@ class Decoder:
         self._cache.batch_select_indices(rows)
 
 
-def _forward(model: Any, tokens: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
-    """Return the next-token logits, (B, vocabulary); ``mask``, (B, L), is added to the attention scores.
+def is_plain(model: Any) -> bool:
+    """Return whether ``next_states`` computes what the model's own ``forward`` does."""
+    return type(model).__name__ in _PLAIN
+
+
+def has_plain_layers(cache: DynamicCache) -> bool:
+    """Return whether every layer of the cache keeps everything: no sliding windows and the like."""
+    return all(type(layer) is DynamicLayer for layer in cache.layers)
+
+
+def next_states(model: Any, tokens: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+    """Append ``tokens``, int64 (B,), to the cache and return the last hidden states, (B, size).
+
+    ``positions`` is int64 (B, 1); ``mask``, (B, L), is added to the attention scores.
 
     Attention with grouped keys (Ainslie et al. 2023, section 2.2) is two batched products: the heads of a group are the
     rows of one matrix, and share keys and values uncopied.
@@ -90,8 +103,8 @@ def _forward(model: Any, tokens: Tensor, mask: Tensor, positions: Tensor, cache:
         attended = torch.bmm(weights, values.flatten(0, 1)).reshape(batch, -1)
         states = states + attention.o_proj(attended)
         states = states + layer.mlp(layer.post_attention_layernorm(states))
-    logits: Tensor = model.lm_head(trunk.norm(states))
-    return logits
+    normed_states: Tensor = trunk.norm(states)
+    return normed_states
 
 
 def _rotate(states: Tensor, cos: Tensor, signed_sin: Tensor) -> Tensor:

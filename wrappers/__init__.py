@@ -7,17 +7,25 @@ from typing import Any
 
 _HOMES = {
     "ChoiceActions": "choice_actions",
+    "HiddenState": "hidden_state",
     "RecordTranscripts": "record_transcripts",
     "ReferenceLogProb": "reference_logprob",
+    "TopKActions": "top_k_actions",
     "VectorChoiceActions": "choice_actions",
+    "VectorHiddenState": "hidden_state",
     "VectorReferenceLogProb": "reference_logprob",
+    "VectorTopKActions": "top_k_actions",
 }
 __all__ = [
     "ChoiceActions",
+    "HiddenState",
     "RecordTranscripts",
     "ReferenceLogProb",
+    "TopKActions",
     "VectorChoiceActions",
+    "VectorHiddenState",
     "VectorReferenceLogProb",
+    "VectorTopKActions",
 ]
 
 
