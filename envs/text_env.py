@@ -67,7 +67,8 @@ class TextEnv(gym.Env[str, str]):
         """Put a source and a reward together; problems come from ``split`` unless ``reset`` says otherwise."""
         check_split(split)
         if render_mode not in (None, "ansi"):
-            raise TypeError(f"render_mode must be None or 'ansi', got {render_mode!r}")  # what SB3's make_vec_env expects
+            # A TypeError, for SB3's make_vec_env tries "rgb_array" and goes on after one.
+            raise TypeError(f"render_mode must be None or 'ansi', got {render_mode!r}")
         self.source = source
         self.reward = reward
         self.split = split
