@@ -9,6 +9,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHORT = {
+    "cleanrl_ppo.py": ["--total-timesteps", "2048", "--eval-episodes", "20"],
     "custom_task.py": ["--updates", "1"],
     "maze_tabular.py": ["--size", "2", "--total-timesteps", "500"],
     "make_tiny.py": ["{tmp}/tiny", "--rounds", "1", "--batch-size", "4", "--eval-episodes", "4"],
@@ -30,6 +31,10 @@ def test_it_runs(name, tmp_path, monkeypatch, capsys):
     if name == "sb3_ppo.py":
         result = json.loads(out.splitlines()[-1])
         assert 0 <= result["train_success"] <= 1 and result["total_timesteps"] >= 64
+    if name == "cleanrl_ppo.py":
+        result = json.loads(out.splitlines()[-1])
+        assert 0 <= result["success"] <= 1 and 0 <= result["held_out_success"] <= 1
+        assert result["total_timesteps"] == 2048
     if name == "make_tiny.py":
         from transformers import AutoModelForCausalLM
 
