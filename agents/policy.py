@@ -9,6 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from huggingface_hub.utils import validate_repo_id
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
@@ -234,9 +237,26 @@ def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
         if not path.is_file():
             raise FileNotFoundError(f"there is no GGUF file at {path}")
         return str(path.parent), {"gguf_file": path.name}
-    if path.is_absolute() and not path.is_dir():
-        raise FileNotFoundError(f"there is no model folder at {path}")
+    if not path.is_dir():
+        _check_hub(str(name))
     return str(name), {}
+
+
+def _check_hub(name: str) -> None:
+    """Raise FileNotFoundError if the hub is needed and can't be reached, where transformers tries for half a minute."""
+    try:
+        validate_repo_id(name)
+    except HFValidationError:
+        raise FileNotFoundError(f"there is no model folder at {name}") from None
+    if try_to_load_from_cache(name, "config.json"):
+        return
+    with _explained(name):
+        try:
+            get_hf_file_metadata(hf_hub_url(name, "config.json"))
+        except HfHubHTTPError:
+            return  # transformers says what is wrong, or doesn't need the file
+        except Exception as error:  # of the HTTP library, which huggingface_hub has changed before
+            raise OSError(str(error)) from error
 
 
 def _dequantized(options: dict[str, Any]) -> dict[str, Any]:
