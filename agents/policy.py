@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,14 @@ from typing import Any
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
-from huggingface_hub.utils import validate_repo_id
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils import logging
 
-from textgym.agents.losses import entropy_from_logits, token_logprobs
+from textgym.agents.lora import add_adapter, load_adapter, plain_weights, save_adapter
+from textgym.agents.readout import logprobs_and_entropies
 from textgym.envs.tokenizers import ChatTokenizer
 
 TINY = Path(__file__).parent / "tiny"
@@ -35,6 +38,14 @@ class CausalLM:
         """Wrap a ``PreTrainedModel`` and its ``PreTrainedTokenizerBase``."""
         self.model = _without_dropout(model)
         self.tokenizer = ChatTokenizer(tokenizer)
+        self.bf16 = False
+        """Whether forward passes run under bfloat16 autocast; weights and what losses are made of stay as they are."""
+        self.gradient_checkpointing = False
+        """Whether the layers compute their activations again for the gradient instead of keeping them."""
+        self.lora: Any = None
+        """peft's handle after ``add_lora``."""
+        self._adapter_is_off = False
+        self._unfrozen: list[nn.Parameter] = []
         self._trunk_is_known = False
 
     @classmethod
@@ -71,11 +82,67 @@ class CausalLM:
         """Return the trainable parameters."""
         return (parameter for parameter in self.model.parameters() if parameter.requires_grad)
 
+    def add_lora(self, rank: int, alpha: float = 32.0, *, seed: int = 0) -> None:
+        """Freeze the weights, and train low-rank additions to all linear layers but the output; they begin at 0.
+
+        Args:
+            rank: of the additions.
+            alpha: they are scaled by ``alpha / rank``.
+            seed: of the random half of their factors.
+
+        Raises:
+            ImportError: without the extra ``textgym[lora]``.
+            ValueError: if there is an adapter already.
+        """
+        if self.lora is not None:
+            raise ValueError("the policy has an adapter: merge_lora makes it part of the weights")
+        unfrozen = list(self.parameters())
+        self.lora, self._unfrozen = add_adapter(self.model, rank, alpha, seed), unfrozen
+
+    def merge_lora(self) -> None:
+        """Make the adapter, if there is one, part of the weights, which are trainable again."""
+        if self.lora is not None:
+            self.model, self.lora = self.lora.merge_and_unload(), None
+            for parameter in self._unfrozen:
+                parameter.requires_grad_()
+
+    def reference(self) -> CausalLM:
+        """Return the policy to compare with later: with LoRA the same weights with the adapter off, else a copy."""
+        if self.lora is None:
+            return copy.deepcopy(self)
+        shared = copy.copy(self)
+        shared._adapter_is_off = True
+        return shared
+
     def save(self, folder: str | Path) -> None:
-        """Write model and tokenizer so that ``transformers`` itself can load them."""
+        """Write model and tokenizer so that ``transformers`` itself can load them; an adapter is merged in there."""
+        self._save(folder, merged=True)
+
+    def save_apart(self, folder: str | Path) -> None:
+        """Write ``folder/model`` as ``save`` does, with LoRA without the adapter, which ``folder/adapter`` has for peft."""
+        self._save(Path(folder, "model"), merged=False)
+        if self.lora is not None:
+            save_adapter(self.lora, Path(folder, "adapter"))
+
+    def load_adapter(self, folder: str | Path) -> None:
+        """Read the adapter that ``save_apart`` wrote, after ``add_lora`` with the same rank."""
+        load_adapter(self.lora, Path(folder, "adapter"))
+
+    def _save(self, folder: str | Path, merged: bool) -> None:
+        weights = None if self.lora is None else plain_weights(self.lora, merged=merged)
         with _no_progress_bar():
-            self.model.save_pretrained(folder)
+            self.model.save_pretrained(folder, state_dict=weights)
             self.tokenizer.hf.save_pretrained(folder)
+
+    @contextlib.contextmanager
+    def forward_pass(self) -> Iterator[None]:
+        """Surround a forward pass of ``model``: bfloat16 if ``bf16``, and the adapter off in a ``reference``."""
+        with contextlib.ExitStack() as stack:
+            if self.bf16:
+                stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
+            if self._adapter_is_off:
+                stack.enter_context(self.lora.disable_adapter())
+            yield
 
     def logprobs(
         self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor, *, temperature: float = 1.0
@@ -114,23 +181,19 @@ class CausalLM:
         states = self.states(prompt_ids, prompt_mask, tokens)
         flat, targets = states.flatten(0, 1), tokens.flatten()
         pieces = []
-        size = max(1, _MAX_LOGITS // self.tokenizer.vocab_size)
-        for some, theirs in zip(flat.split(size), targets.split(size), strict=True):
-            if len(flat) > size and torch.is_grad_enabled():
-                piece = checkpoint(self._read_out, some, theirs, temperature, entropy_gradient, use_reentrant=False)
-            else:
-                piece = self._read_out(some, theirs, temperature, entropy_gradient)
-            pieces.append(piece)
+        size = max(1, _MAX_LOGITS // len(self.model.get_output_embeddings().weight))
+        with self.forward_pass():
+            for some, theirs in zip(flat.split(size), targets.split(size), strict=True):
+                if len(flat) > size and torch.is_grad_enabled():
+                    pieces.append(checkpoint(self._read_out, some, theirs, temperature, use_reentrant=False))
+                else:
+                    pieces.append(self._read_out(some, theirs, temperature))
         logprobs, entropies = (torch.cat(part).view(tokens.shape) for part in zip(*pieces, strict=True))
-        return Evaluated(logprobs, entropies, states)
+        return Evaluated(logprobs, entropies if entropy_gradient else entropies.detach(), states)
 
-    def _read_out(
-        self, states: Tensor, tokens: Tensor, temperature: float, entropy_gradient: bool
-    ) -> tuple[Tensor, Tensor]:
+    def _read_out(self, states: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """Return log-probabilities and entropies, float32 (N,), from states (N, size) and tokens (N,)."""
-        logits = self._logits(states)[None]
-        entropies = entropy_from_logits(logits if entropy_gradient else logits.detach(), temperature)[0]
-        return token_logprobs(logits, tokens[None], temperature)[0], entropies
+        return logprobs_and_entropies(self._logits(states), tokens, temperature)
 
     def _logits(self, states: Tensor) -> Tensor:
         logits: Tensor = self.model.get_output_embeddings()(states)
@@ -140,10 +203,18 @@ class CausalLM:
     def states(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
         """Return the last hidden states (B, T, size) that predict ``tokens``."""
         trunk = self._trunk()
+        if self.gradient_checkpointing and torch.is_grad_enabled():
+            with self.forward_pass(), _recomputing(trunk):
+                return self._states(trunk, prompt_ids, prompt_mask, tokens, share=False)
+        with self.forward_pass():
+            return self._states(trunk, prompt_ids, prompt_mask, tokens, share=True)
+
+    def _states(self, trunk: Any, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor, share: bool) -> Tensor:
+        """Compute ``states``; ``share`` says whether equal prompts may share a cache."""
         rows, width = tokens.shape
         marked = torch.where(prompt_mask.bool(), prompt_ids, -1)
         unique, inverse = torch.unique(marked, dim=0, return_inverse=True)
-        if len(unique) == rows:
+        if len(unique) == rows or not share:
             inputs = torch.cat([prompt_ids, tokens[:, :-1]], 1)
             mask = torch.cat([prompt_mask, torch.ones_like(tokens[:, :-1])], 1)
             out = trunk(input_ids=inputs, attention_mask=mask, position_ids=positions(mask), use_cache=False)
@@ -185,6 +256,23 @@ class CausalLM:
                     )
             self._trunk_is_known = True
         return trunk
+
+
+@contextlib.contextmanager
+def _recomputing(trunk: nn.Module) -> Iterator[None]:
+    """Checkpoint every layer that transformers can; it does so in training mode, which here those layers alone enter.
+
+    They have no cache then, so prompts can't be shared.
+    """
+    layers: list[Any] = [module for module in trunk.modules() if isinstance(module, GradientCheckpointingLayer)]
+    for layer in layers:
+        layer.gradient_checkpointing = layer.training = True
+        layer._gradient_checkpointing_func = functools.partial(checkpoint, use_reentrant=False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.gradient_checkpointing = layer.training = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -245,14 +333,14 @@ def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
 def _check_hub(name: str) -> None:
     """Raise FileNotFoundError if the hub is needed and can't be reached, where transformers tries for half a minute."""
     try:
-        validate_repo_id(name)
+        url = hf_hub_url(name, "config.json")
     except HFValidationError:
         raise FileNotFoundError(f"there is no model folder at {name}") from None
     if try_to_load_from_cache(name, "config.json"):
         return
     with _explained(name):
         try:
-            get_hf_file_metadata(hf_hub_url(name, "config.json"))
+            get_hf_file_metadata(url)
         except HfHubHTTPError:
             return  # transformers says what is wrong, or doesn't need the file
         except Exception as error:  # of the HTTP library, which huggingface_hub has changed before
@@ -308,6 +396,9 @@ def _without_dropout(model: Any) -> Any:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
+        for name, value in vars(module).items():  # those of attention and of whole layers are numbers
+            if name.endswith(("dropout", "layerdrop")) and isinstance(value, float):
+                setattr(module, name, 0.0)
     for name in vars(model.config):
         if name.endswith(("dropout", "pdrop")) and isinstance(getattr(model.config, name), float):
             setattr(model.config, name, 0.0)
