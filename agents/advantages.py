@@ -15,6 +15,7 @@ scored (`scorable_B` false, or a reward that is not finite) gets advantage 0 and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -31,6 +32,8 @@ __all__ = [
 ]
 
 AdvantageKind = Literal["center", "zscore", "rloo", "batch_std"]
+Total = Callable[[Tensor], Tensor]
+"""Adds up a number over the processes that have a part of the batch each."""
 
 
 def gae(
@@ -84,14 +87,18 @@ def returns_to_go(rewards_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return torch.where(mask_BT, rewards_BT.flip(1).cumsum(1).flip(1), 0.0)
 
 
-def masked_whiten(values_BT: Tensor, mask_BT: Tensor, eps: float = 1e-8) -> Tensor:
+def masked_whiten(
+    values_BT: Tensor, mask_BT: Tensor, eps: float = 1e-8, total: Total = lambda number: number
+) -> Tensor:
     """Shift and scale to mean 0 and deviation 1 (N - 1) over the masked values; 0 off the mask.
 
-    A single value becomes 0.
+    Equal values become 0, whatever float32 makes of their mean.
     """
-    values_BT, count = torch.where(mask_BT, values_BT.float(), 0.0), mask_BT.sum()
-    centred_BT = torch.where(mask_BT, values_BT - values_BT.sum() / count.clamp(min=1), 0.0)
-    return centred_BT / ((centred_BT.square().sum() / (count - 1).clamp(min=1)).sqrt() + eps)
+    values_BT, count = torch.where(mask_BT, values_BT.float(), 0.0), total(mask_BT.sum())
+    mean = total(values_BT.sum()) / count.clamp(min=1)
+    centred_BT = torch.where(mask_BT, values_BT - mean, 0.0)
+    deviation = (total(centred_BT.square().sum()) / (count - 1).clamp(min=1)).sqrt()
+    return torch.where(deviation > 1e-6 * mean.abs(), centred_BT / (deviation + eps), 0.0)
 
 
 def _scorable_peers(rewards_B: Tensor, group_ids_B: Tensor, scorable_B: Tensor) -> Tensor:
@@ -129,6 +136,7 @@ def group_advantages(
     scorable_B: Tensor,
     kind: AdvantageKind = "center",
     std_eps: float = 1e-4,
+    total: Total = lambda number: number,
 ) -> Tensor:
     """Compare each reward with those of its own group of n scorable samples with mean r̄.
 
@@ -148,6 +156,7 @@ def group_advantages(
         scorable_B: False where the reward is not to be used; such a row gets 0.
         kind: Which of the formulas above.
         std_eps: Added to the deviation.
+        total: Adds up over the processes that have a part of the batch each, in whole groups; for "batch_std".
 
     Returns:
         (B,) float32 advantages.
@@ -169,8 +178,8 @@ def group_advantages(
         variance_B = torch.where(peers_BB, centred_B.square(), 0.0).sum(dim=1) / (count_B - 1).clamp(min=1)
         return centred_B / (variance_B.sqrt() + std_eps)
     if kind == "batch_std":
-        rows = (valid_B & (count_B >= 2)).sum()
-        return centred_B / ((centred_B.square().sum() / (rows - 1).clamp(min=1)).sqrt() + std_eps)
+        rows = total((valid_B & (count_B >= 2)).sum())
+        return centred_B / ((total(centred_B.square().sum()) / (rows - 1).clamp(min=1)).sqrt() + std_eps)
     raise ValueError(f"kind must be 'center', 'zscore', 'rloo' or 'batch_std', got {kind!r}")
 
 

@@ -24,6 +24,7 @@ class UnicodeText(Text):
     def __init__(self, max_length: int, *, seed: int | np.random.Generator | None = None) -> None:
         """Make the space; ``max_length`` is counted in code points."""
         super().__init__(max_length, min_length=0, charset=_SAMPLE_CHARS, seed=seed)
+        self._shape, self.dtype = (), np.dtype(object)  # n texts are an object array (n,): SB3's DummyVecEnv makes one
 
     def sample(self, mask: Any = None, probability: Any = None) -> str:
         """Return a short random string; a mask or probability works as in ``Text``."""

@@ -343,3 +343,8 @@ def test_whitening_equals_the_loop(mask: list[list[bool]], seed: int, scale: flo
     assert white == pytest.approx([(value - mean) / deviation for value in values], rel=1e-3, abs=1e-3)
     assert statistics.fmean(white) == pytest.approx(0.0, abs=1e-3)
     assert statistics.stdev(white) == pytest.approx(1.0, abs=1e-3)
+
+
+@pytest.mark.parametrize("value", [0.7, -3.3, 0.0])
+def test_equal_values_whiten_to_0(value):
+    assert not masked_whiten(torch.full((1, 13), value), torch.ones(1, 13, dtype=torch.bool)).any()
