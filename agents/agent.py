@@ -1,6 +1,10 @@
 """``Agent``: what every language-model agent does alike - learn, predict, save, load, log, survive an interruption.
 
 A subclass brings a config and ``update``, which makes one optimiser step's worth of progress and returns metrics.
+
+Under ``accelerate launch`` each process plays its own shards of every update (see ``shards``) and the processes step
+together: the parameters are the same in all, and those that one process with as many shards would get. The main process
+alone logs and writes. Call the methods of an agent in every process.
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 from typing_extensions import Self
 
+from textgym.agents.distributed import anywhere, processes, share_gradients, share_parameters
 from textgym.agents.policy import CausalLM
 from textgym.agents.sampling import sample
 
@@ -59,6 +64,8 @@ class AgentConfig:
     """Longest response in a sequence-level env, in tokens; a token-level env has a limit of its own."""
     micro_batch_size: int | None = None
     """Rows in one forward and backward pass; None: as many as keep the logits below 256 MB."""
+    gradient_accumulation_steps: int = 1
+    """Shards that a process plays one after the other for an update. 2 processes with 1 do what 1 with 2 does."""
     checkpoint_every: int = 50
     """Updates between checkpoints, if there is a ``logdir``."""
     transcripts_every: int = 10
@@ -76,7 +83,9 @@ class AgentConfig:
             choices = typing.get_args(hint) if typing.get_origin(hint) is Literal else ()
             if choices and getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {getattr(self, name)!r}")
-        for name in ("max_new_tokens", "checkpoint_every", "transcripts_every", "micro_batch_size"):
+        for name in (
+            "max_new_tokens", "checkpoint_every", "transcripts_every", "micro_batch_size", "gradient_accumulation_steps"
+        ):  # fmt: skip
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be >= 1, got {value}")
@@ -133,6 +142,7 @@ class Agent(ABC):
         if unknown := sorted(set(hyperparameters) - set(known)):
             raise TypeError(f"{type(self).__name__} has no {', '.join(unknown)}; it has {', '.join(known)}")
         self.config = self.Config(**hyperparameters)
+        device = str(processes().device) if device == "auto" and processes().num_processes > 1 else device
         self.policy = policy if isinstance(policy, CausalLM) else CausalLM.load(policy, device=device, dtype=dtype)
         self.env = self._make_env(env)
         self.logdir = None if logdir is None else Path(logdir)
@@ -141,6 +151,7 @@ class Agent(ABC):
         """Episodes played so far."""
         self.num_updates = 0
         self._setup_model()
+        share_parameters(self.parameters())
         self.learning_rate = self._pick_learning_rate()
         self.optimizer = torch.optim.AdamW(
             self.parameters(), lr=self.learning_rate, betas=(0.9, 0.95), weight_decay=0.0
@@ -172,12 +183,12 @@ class Agent(ABC):
         callbacks = _as_callback(callback)
         callbacks.init_callback(self)  # type: ignore[arg-type]
         every = 0.1 if sys.stderr.isatty() else 10.0  # seconds: a log file need not hold every step of the bar
-        bar = tqdm(
-            total=total_episodes, unit="episode", disable=not progress_bar, dynamic_ncols=True, mininterval=every
-        )
+        hide = not (progress_bar and processes().is_main_process)
+        bar = tqdm(total=total_episodes, unit="episode", disable=hide, dynamic_ncols=True, mininterval=every)
+        cancelled = finished = False
         with _deferred_interrupt() as interrupted, bar, self._open_logger():
             callbacks.on_training_start(locals(), globals())
-            while self.num_timesteps < target and not interrupted.is_set():
+            while self.num_timesteps < target and not (cancelled or finished):
                 began = time.perf_counter()
                 callbacks.on_rollout_start()
                 metrics = self.update()
@@ -190,12 +201,11 @@ class Agent(ABC):
                 bar.set_postfix({name.split("/")[1]: f"{metrics[name]:.2f}" for name in _SHOWN if name in metrics})
                 if self.logdir and self.num_updates % self.config.checkpoint_every == 0:
                     self.save(self.logdir / "checkpoint")
-                if not callbacks.on_step():
-                    break
+                finished, cancelled = anywhere(not callbacks.on_step(), interrupted.is_set())
             if self.logdir:
                 self.save(self.logdir / "checkpoint")
             callbacks.on_training_end()
-        if interrupted.is_set():
+        if cancelled:
             raise KeyboardInterrupt
         return self
 
@@ -232,7 +242,11 @@ class Agent(ABC):
 
         The folder is replaced as a whole: a crash in the middle leaves the old one, or both.
         """
-        path = Path(path)
+        if processes().is_main_process:
+            self._write_checkpoint(Path(path))
+        processes().wait_for_everyone()
+
+    def _write_checkpoint(self, path: Path) -> None:
         fresh, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
@@ -255,7 +269,7 @@ class Agent(ABC):
         device: str = "auto",
         dtype: str = "saved",
     ) -> Self:
-        """Return an agent that goes on exactly where ``save`` was called, on the same env, device and dtype.
+        """Return an agent that goes on exactly where ``save`` was called, on the same env, device, dtype and shards.
 
         Raises:
             FileNotFoundError: if ``path`` is no such folder.
@@ -297,7 +311,37 @@ class Agent(ABC):
     @property
     @abstractmethod
     def env_shape(self) -> tuple[int, int]:
-        """Number of sub-envs and group size that an update needs."""
+        """Number of sub-envs and group size that a shard of an update needs."""
+
+    @property
+    def episodes_per_update(self) -> int:
+        """Number of episodes that all processes together play for an update, resampled ones aside."""
+        return self.env_shape[0] * self.num_shards
+
+    @property
+    def num_shards(self) -> int:
+        """Number of shards of an update, over all processes."""
+        return int(processes().num_processes) * self.config.gradient_accumulation_steps
+
+    @property
+    def shards(self) -> range:
+        """Which shards of an update this process plays: each has seeds of its own, whichever process plays it."""
+        steps = self.config.gradient_accumulation_steps
+        return range(processes().process_index * steps, (processes().process_index + 1) * steps)
+
+    def in_shards(self, name: str) -> int:
+        """Return a shard's share of a number of the config.
+
+        Raises:
+            ValueError: if it can't be divided.
+        """
+        number: int = getattr(self.config, name)
+        if number % self.num_shards:
+            raise ValueError(
+                f"{name} must be a multiple of processes * gradient_accumulation_steps, got {number} and "
+                f"{processes().num_processes} * {self.config.gradient_accumulation_steps}"
+            )
+        return number // self.num_shards
 
     def _setup_model(self) -> None:
         """Make what else the agent needs, before the optimiser is made."""
@@ -307,26 +351,28 @@ class Agent(ABC):
         """Return what the optimiser changes."""
         return list(self.policy.parameters())
 
-    def update_seed(self, attempt: int = 0) -> int:
-        """Return the seed of this update's problems and draws: decided by the config's seed and ``num_updates``.
+    def update_seed(self, attempt: int = 0, shard: int = 0) -> int:
+        """Return the seed of a shard's problems and draws: decided by the config's seed and ``num_updates``.
 
         No random stream goes on from update to update, so a checkpoint needs none to resume exactly.
         """
         who = zlib.crc32(type(self).__name__.encode())  # so that GRPO does not begin with the problems that SFT saw
-        words = np.random.SeedSequence([self.config.seed, who, self.num_updates, attempt]).generate_state(1)
+        entropy = [self.config.seed, who, self.num_updates, attempt]
+        words = np.random.SeedSequence(entropy, spawn_key=(shard,) if shard else ()).generate_state(1)
         return int(words[0])
 
     def micro_batches(self, rows: Tensor, width: int) -> Iterator[Tensor]:
         """Split row indices into pieces whose logits fit into memory; neighbours, which share prompts, stay so."""
         size = self.config.micro_batch_size or max(1, _MAX_LOGITS // (self.policy.tokenizer.vocab_size * max(width, 1)))
-        yield from rows.split(size)
+        yield from rows.split(size) if len(rows) else ()
 
     def step_optimizer(self) -> float:
-        """Clip, step and clear the gradients; return their norm before clipping.
+        """Add the processes' gradients up, clip, step and clear; return their norm before clipping.
 
         Raises:
             FloatingPointError: if it is not finite; nothing is changed then.
         """
+        share_gradients(self.parameters())
         norm = torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.max_grad_norm)
         if not torch.isfinite(norm):
             self.optimizer.zero_grad(set_to_none=True)
@@ -342,7 +388,8 @@ class Agent(ABC):
 
     def write_transcripts(self, lines: Sequence[dict[str, Any]]) -> None:
         """Append to ``transcripts.jsonl`` if this is an update to do so."""
-        if self.logdir is None or self.num_updates % self.config.transcripts_every:
+        unwanted = self.logdir is None or self.num_updates % self.config.transcripts_every
+        if self.logdir is None or unwanted or not processes().is_main_process:
             return
         self.logdir.mkdir(parents=True, exist_ok=True)
         with (self.logdir / "transcripts.jsonl").open("a", encoding="utf-8") as file:
@@ -391,7 +438,10 @@ class Agent(ABC):
         if self._logger is not None:
             yield
             return
-        self._logger = _make_logger(self.logdir, self.verbose, self.num_updates)
+        if processes().is_main_process:
+            self._logger = _make_logger(self.logdir, self.verbose, self.num_updates)
+        else:
+            self._logger = Logger(folder=None, output_formats=[])
         try:
             yield
         finally:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from textgym.agents.agent import AgentConfig
+from textgym.agents.distributed import total
 from textgym.agents.losses import loss_weights
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import Evaluated
@@ -49,8 +50,9 @@ class ExpertIteration(OnPolicyAgent):
         metrics = rollout_metrics(rollout)
         self.write_samples(rollout, rollout.successes.float())
         rows = self._right_answers(rollout)
-        metrics["rollout/frac_kept"] = len(rows) / len(rollout.prompts)
-        if len(rows) == 0:
+        kept = int(total(torch.tensor(len(rows), device=rows.device)))
+        metrics["rollout/frac_kept"] = kept / self.episodes_per_update
+        if kept == 0:
             return metrics
         batch = rollout.select(rows)
         steps = [self._step(batch, some) for _ in range(self.config.n_epochs) for some in self.minibatches(batch)]
@@ -72,7 +74,7 @@ class ExpertIteration(OnPolicyAgent):
     def _step(self, batch: Rollout, rows: Tensor) -> dict[str, float]:
         """Take one optimiser step towards some of the answers."""
         weights = torch.zeros_like(batch.logprobs)
-        weights[rows] = loss_weights(batch.action_mask[rows], "token")
+        weights[rows] = loss_weights(batch.action_mask[rows], "token", total=total)
 
         def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             part_weights = weights[part_rows, : part.tokens.shape[1]]

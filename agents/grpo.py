@@ -8,7 +8,7 @@ One file for the family of arXiv 2402.03300; a preset is a choice of switches:
 - ``gspo``: 2507.18071: one importance ratio for a sequence.
 - ``rloo``: 2402.14740: leave-one-out baseline, sums over tokens, no ratio, KL in the reward.
 
-Left out: LoRA, several GPUs, sampling engines other than ours (and with them off-policy corrections).
+Left out: LoRA, sampling engines other than ours (and with them off-policy corrections).
 """
 
 from __future__ import annotations
@@ -21,10 +21,11 @@ from torch import Tensor
 
 from textgym.agents.advantages import AdvantageKind, group_advantages, soft_overlong_penalty, zero_variance
 from textgym.agents.agent import AgentConfig
+from textgym.agents.distributed import mean, total
 from textgym.agents.losses import KLKind, Norm, RatioLevel, kl_penalty, loss_weights, masked_mean, policy_loss
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import Evaluated
-from textgym.agents.rollout import Rollout
+from textgym.agents.rollout import Rollout, concatenate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,14 +131,14 @@ class GRPO(OnPolicyAgent):
         scorable = torch.isfinite(shaped)
         if "mask" in self.config.overlong:
             scorable &= ~rollout.cut
-        advantages = group_advantages(shaped, rollout.group_ids, scorable, self.config.advantage)
+        advantages = group_advantages(shaped, rollout.group_ids, scorable, self.config.advantage, total=total)
         keep = scorable & (rollout.lengths > 0)
         if self.config.drop_zero_variance:
             keep &= ~zero_variance(shaped, rollout.group_ids, scorable)
         self.write_samples(rollout, advantages)
         rows = torch.nonzero(keep).squeeze(1)
-        metrics["rollout/frac_kept"] = len(rows) / len(keep)
-        if len(rows):
+        metrics["rollout/frac_kept"] = mean(keep).item()
+        if total(keep.sum()):
             metrics |= self._train(rollout.select(rows), advantages[rows])
         return metrics
 
@@ -148,13 +149,26 @@ class GRPO(OnPolicyAgent):
         rounds = 0
         while rounds < self.config.resample:
             flat = zero_variance(rollout.returns, rollout.group_ids, torch.isfinite(rollout.returns))
-            if not bool(flat.any()):
+            if not total(flat.sum()):
                 break
             rounds += 1
-            rollout = _replace_groups(rollout, flat, self.collect(attempt=rounds))
+            rollout = self._replace_groups(rollout, flat, self.collect(attempt=rounds))
         if self.config.resample:
             metrics["rollout/resample_rounds"] = float(rounds)
         return rollout, metrics
+
+    def _replace_groups(self, rollout: Rollout, flat: Tensor, fresh: Rollout) -> Rollout:
+        """Return ``rollout`` with flat groups replaced by ones of ``fresh`` that vary, of the same shard, if any."""
+        varied = ~zero_variance(fresh.returns, fresh.group_ids, torch.isfinite(fresh.returns))
+        wanted, offered = torch.unique(rollout.group_ids[flat]), torch.unique(fresh.group_ids[varied])
+        for shard in range(len(self.shards)):
+            pairs = zip(wanted[self.shard_of(wanted) == shard], offered[self.shard_of(offered) == shard], strict=False)
+            for old, new in pairs:
+                kept = rollout.select(torch.nonzero(rollout.group_ids != old).squeeze(1))
+                taken = fresh.select(torch.nonzero(fresh.group_ids == new).squeeze(1))
+                taken.group_ids = torch.full_like(taken.group_ids, int(old))
+                rollout = concatenate([kept, taken])
+        return rollout
 
     def _shaped_returns(self, rollout: Rollout) -> Tensor:
         """Return what the groups compare: the returns, with the overlong penalty and the KL in the reward."""
@@ -182,8 +196,8 @@ class GRPO(OnPolicyAgent):
             for rows in self.minibatches(batch)
         ]
         return mean_metrics(steps) | {
-            "train/adv_mean": advantages.mean().item(),
-            "train/adv_std": advantages.std(unbiased=False).item(),
+            "train/adv_mean": mean(advantages).item(),
+            "train/adv_std": mean((advantages - mean(advantages)).square()).sqrt().item(),
         }
 
     def _step(
@@ -193,7 +207,7 @@ class GRPO(OnPolicyAgent):
         config = self.config
         high = config.clip_range if config.clip_range_high is None else config.clip_range_high
         weights = torch.zeros_like(batch.logprobs)
-        weights[rows] = loss_weights(batch.action_mask[rows], config.norm, self.length_limit())
+        weights[rows] = loss_weights(batch.action_mask[rows], config.norm, self.length_limit(), total)
 
         def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             mask, width = part.action_mask, part.tokens.shape[1]
@@ -217,39 +231,3 @@ class GRPO(OnPolicyAgent):
             return total, metrics
 
         return self.step(batch, rows, loss)
-
-
-def _replace_groups(rollout: Rollout, flat: Tensor, fresh: Rollout) -> Rollout:
-    """Return ``rollout`` with its flat groups replaced by groups of ``fresh`` that vary, as far as they go."""
-    varied = ~zero_variance(fresh.returns, fresh.group_ids, torch.isfinite(fresh.returns))
-    wanted = torch.unique(rollout.group_ids[flat])
-    offered = torch.unique(fresh.group_ids[varied])[: len(wanted)]
-    given_up = torch.isin(rollout.group_ids, wanted[: len(offered)])
-    taken = torch.isin(fresh.group_ids, offered)
-    return _concatenate(
-        rollout.select(torch.nonzero(~given_up).squeeze(1)), fresh.select(torch.nonzero(taken).squeeze(1))
-    )
-
-
-def _concatenate(first: Rollout, second: Rollout) -> Rollout:
-    """Put two batches together, with new group ids for the second."""
-    values: dict[str, Any] = {}
-    shift = int(first.group_ids.max()) + 1 if len(first.group_ids) else 0
-    for field in dataclasses.fields(Rollout):
-        a, b = getattr(first, field.name), getattr(second, field.name)
-        if isinstance(a, list):
-            values[field.name] = a + b
-            continue
-        if field.name == "group_ids":
-            b = b + shift
-        if a.ndim == 2:
-            width = max(a.shape[1], b.shape[1])
-            left = field.name.startswith("prompt")
-            a, b = (_pad(x, width, left) for x in (a, b))
-        values[field.name] = torch.cat([a, b])
-    return Rollout(**values)
-
-
-def _pad(values: Tensor, width: int, left: bool) -> Tensor:
-    missing = width - values.shape[1]
-    return torch.nn.functional.pad(values, (missing, 0) if left else (0, missing))

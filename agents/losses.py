@@ -15,6 +15,7 @@ replaced before the first operation that could spread it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
@@ -111,7 +112,12 @@ def masked_mean(values_BT: Tensor, mask_BT: Tensor) -> Tensor:
     return torch.where(mask_BT, values_BT.float(), 0.0).sum() / mask_BT.sum().clamp(min=1)
 
 
-def loss_weights(mask_BT: Tensor, norm: Norm, max_length: int | None = None) -> Tensor:
+def loss_weights(
+    mask_BT: Tensor,
+    norm: Norm,
+    max_length: int | None = None,
+    total: Callable[[Tensor], Tensor] = lambda count: count,
+) -> Tensor:
     """Write a normalisation as one weight for each token, so that the loss is a plain Σ_it w_it l_it.
 
         token   w = 1 / Σ_i |y_i|        DAPO (arXiv 2503.14476), section 3.3
@@ -127,6 +133,7 @@ def loss_weights(mask_BT: Tensor, norm: Norm, max_length: int | None = None) -> 
         mask_BT: Which tokens count, for the whole step.
         norm: Which of the formulas above.
         max_length: The length limit, for "const" only.
+        total: Adds up a count over the processes that take the step together.
 
     Returns:
         (B, T) float32 weights, 0 off the mask.
@@ -136,9 +143,9 @@ def loss_weights(mask_BT: Tensor, norm: Norm, max_length: int | None = None) -> 
     """
     _assert_aligned(mask_BT)
     length_B1 = mask_BT.sum(dim=1, keepdim=True)
-    rows = (length_B1 > 0).sum().clamp(min=1)
     if norm == "token":
-        return mask_BT.float() / length_B1.sum().clamp(min=1)
+        return mask_BT.float() / total(length_B1.sum()).clamp(min=1)
+    rows = total((length_B1 > 0).sum()).clamp(min=1)
     if norm == "seq":
         return mask_BT.float() / (rows * length_B1.clamp(min=1))
     if norm == "seqsum":

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -15,9 +16,10 @@ from torch import Tensor
 
 from textgym.agents.advantages import zero_variance
 from textgym.agents.agent import Agent, AgentConfig
+from textgym.agents.distributed import gather, gather_object, total
 from textgym.agents.losses import masked_mean
 from textgym.agents.policy import CausalLM, Evaluated
-from textgym.agents.rollout import Rollout, collect
+from textgym.agents.rollout import Rollout, collect, concatenate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,8 +58,13 @@ class OnPolicyAgent(Agent):
 
     def _setup_model(self) -> None:
         super()._setup_model()
-        self.generator = torch.Generator(self.policy.device)  # seeded anew for each batch
+        self.generators = [torch.Generator(self.policy.device) for _ in self.shards]
         self.reference = copy.deepcopy(self.policy) if self.uses_reference else None
+
+    @property
+    def generator(self) -> torch.Generator:
+        """The random stream of the first shard."""
+        return self.generators[0]
 
     @property
     def uses_reference(self) -> bool:
@@ -67,22 +74,38 @@ class OnPolicyAgent(Agent):
     @property
     def env_shape(self) -> tuple[int, int]:
         """Groups of answers to one problem each."""
-        return self.config.prompts_per_update * self.config.group_size, self.config.group_size
+        return self.in_shards("prompts_per_update") * self.config.group_size, self.config.group_size
+
+    def seed_generators(self, attempt: int = 0) -> list[int]:
+        """Begin the random streams of this process's shards anew, and return their seeds."""
+        seeds = [self.update_seed(attempt, shard) for shard in self.shards]
+        for generator, seed in zip(self.generators, seeds, strict=True):
+            generator.manual_seed(seed)
+        return seeds
 
     def collect(self, attempt: int = 0) -> Rollout:
-        """Play a batch of episodes, decided by the config's seed, the number of updates and ``attempt``."""
-        seed = self.update_seed(attempt)
-        self.generator.manual_seed(seed)
-        rollout = collect(
-            self.policy,
-            self.env,
-            max_new_tokens=self.config.max_new_tokens,
-            temperature=self.config.temperature,
-            generator=self.generator,
-            seed=seed,
-        )
-        self.num_timesteps += len(rollout.prompts)
-        return rollout
+        """Play this process's part of a batch, decided by the config's seed, the number of updates and ``attempt``.
+
+        The groups of its first shard have ids from 0 on, the next shard's follow; see ``shard_of``.
+        """
+        rollouts: list[Rollout] = []
+        for seed, generator in zip(self.seed_generators(attempt), self.generators, strict=True):
+            rollout = collect(
+                self.policy,
+                self.env,
+                max_new_tokens=self.config.max_new_tokens,
+                temperature=self.config.temperature,
+                generator=generator,
+                seed=seed,
+            )
+            rollout.group_ids = rollout.group_ids + len(rollouts) * self.in_shards("prompts_per_update")
+            rollouts.append(rollout)
+        self.num_timesteps += self.episodes_per_update
+        return concatenate(rollouts)
+
+    def shard_of(self, group_ids: Tensor) -> Tensor:
+        """Return which of this process's shards each group belongs to, counted from 0."""
+        return group_ids // self.in_shards("prompts_per_update")
 
     @torch.no_grad()
     def logprobs(self, policy: CausalLM, batch: Rollout) -> Tensor:
@@ -97,27 +120,34 @@ class OnPolicyAgent(Agent):
         return result
 
     def minibatches(self, batch: Rollout) -> Iterator[Tensor]:
-        """Split the rows of a batch, shuffled, into ``n_minibatches``; neighbours, which share prompts, stay so."""
-        order = torch.arange(len(batch.prompts), device=batch.tokens.device)
-        if self.config.n_minibatches > 1:
-            order = torch.randperm(len(order), generator=self.generator, device=order.device)
-        for rows in order.chunk(self.config.n_minibatches):
-            yield rows.sort().values
+        """Split the rows of a batch, each shard shuffled, into ``n_minibatches``; all processes get equally many.
+
+        Neighbours, which share prompts, stay so. A part may be empty here, and is left out if it is so everywhere.
+        """
+        shards, parts = self.shard_of(batch.group_ids), []
+        for shard, generator in enumerate(self.generators):
+            rows = torch.nonzero(shards == shard).squeeze(1)
+            if self.config.n_minibatches > 1:
+                rows = rows[torch.randperm(len(rows), generator=generator, device=rows.device)]
+            parts.append(rows.tensor_split(self.config.n_minibatches))
+        minibatches = [torch.cat(pieces).sort().values for pieces in zip(*parts, strict=True)]
+        sizes = total(torch.tensor([len(rows) for rows in minibatches], device=batch.tokens.device))
+        yield from (rows for rows, size in zip(minibatches, sizes.tolist(), strict=True) if size)
 
     def step(self, batch: Rollout, rows: Tensor, loss: StepLoss, entropy_gradient: bool = False) -> dict[str, float]:
         """Take one optimiser step on some rows of the batch, in micro-batches whose losses add up.
 
         Args:
             batch: the whole batch.
-            rows: int64, those to step on.
-            loss: called for each micro-batch; normalise with weights made for all of ``rows``, and metrics are means
-                over its action tokens (names that end in ``_max``: maxima; in ``_loss``: terms of the loss).
+            rows: int64, those to step on; the other processes add theirs.
+            loss: called for each micro-batch; normalise with weights made for all rows of all processes. Metrics are
+                means over its action tokens (names that end in ``_max``: maxima; in ``_loss``: terms of the loss).
             entropy_gradient: whether the loss differentiates the entropies.
 
         Returns:
             Metrics for the logger.
         """
-        tokens = float(batch.action_mask[rows].sum())
+        tokens = float(total(batch.action_mask[rows].sum()))
         self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
         totals: dict[str, float] = {"loss": 0.0}
         for part_rows in self.micro_batches(rows, batch.tokens.shape[1]):
@@ -134,13 +164,11 @@ class OnPolicyAgent(Agent):
             totals["loss"] += part_loss.item()
             metrics["entropy"] = masked_mean(evaluated.entropies.detach(), part.action_mask)
             share = float(part.action_mask.sum()) / tokens
-            for name, value in metrics.items():
-                if name.endswith("_max"):
-                    totals[name] = max(totals.get(name, 0.0), value.item())
-                else:
-                    totals[name] = totals.get(name, 0.0) + value.item() * (1.0 if name.endswith("_loss") else share)
-        totals["grad_norm"] = self.step_optimizer()
-        return {f"train/{_SB3_NAMES.get(name, name)}": value for name, value in totals.items()}
+            scaled = {n: v.item() * (1.0 if n.endswith(("_max", "_loss")) else share) for n, v in metrics.items()}
+            totals = _add(totals, scaled)
+        grad_norm = self.step_optimizer()
+        totals = functools.reduce(_add, gather_object([totals]))  # a process without rows knows only some names
+        return {f"train/{_SB3_NAMES.get(n, n)}": value for n, value in (totals | {"grad_norm": grad_norm}).items()}
 
     def length_limit(self) -> int:
         """Return the longest response there can be, in tokens."""
@@ -174,6 +202,15 @@ class OnPolicyAgent(Agent):
             self.reference.model.load_state_dict(state["reference"])
 
 
+def _add(first: dict[str, float], second: dict[str, float]) -> dict[str, float]:
+    """Add metrics up by name; of a maximum take the larger."""
+    result = dict(first)
+    for name, value in second.items():
+        before = result.get(name, 0.0)
+        result[name] = max(before, value) if name.endswith("_max") else before + value
+    return result
+
+
 _SB3_NAMES = {"clip_frac": "clip_fraction", "pg_loss": "policy_gradient_loss"}
 
 
@@ -183,16 +220,18 @@ def mean_metrics(steps: list[dict[str, float]]) -> dict[str, float]:
 
 
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:
-    """Return what a batch says of the policy that sampled it."""
-    returns, scorable = rollout.returns, torch.isfinite(rollout.returns)
+    """Return what a batch, all processes' parts of it, says of the policy that sampled it."""
+    flat = zero_variance(rollout.returns, rollout.group_ids, torch.isfinite(rollout.returns))
+    columns = (rollout.returns, rollout.successes, rollout.lengths, rollout.truncated, flat)
+    returns, successes, lengths, truncated, flat = gather(torch.stack([c.float() for c in columns], 1)).T
+    scorable = torch.isfinite(returns)
     scored = returns[scorable]
-    flat = zero_variance(returns, rollout.group_ids, scorable)
     return {
         "rollout/ep_rew_mean": scored.mean().item() if len(scored) else float("nan"),
         "rollout/reward_std": scored.std(unbiased=False).item() if len(scored) else float("nan"),
-        "rollout/success_rate": rollout.successes[scorable].float().mean().item() if len(scored) else float("nan"),
-        "rollout/ep_len_mean": rollout.lengths.float().mean().item(),
-        "rollout/truncated_frac": rollout.truncated.float().mean().item(),
+        "rollout/success_rate": successes[scorable].mean().item() if len(scored) else float("nan"),
+        "rollout/ep_len_mean": lengths.mean().item(),
+        "rollout/truncated_frac": truncated.mean().item(),
         "rollout/unscorable_frac": 1.0 - scorable.float().mean().item(),
-        "rollout/frac_zero_std_groups": flat.float().mean().item(),
+        "rollout/frac_zero_std_groups": flat.mean().item(),
     }

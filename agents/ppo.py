@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from textgym.agents.advantages import gae, masked_whiten
 from textgym.agents.agent import AgentConfig
-from textgym.agents.losses import kl_penalty, loss_weights, masked_mean, policy_loss, value_loss
+from textgym.agents.distributed import mean, total
+from textgym.agents.losses import kl_penalty, loss_weights, policy_loss, value_loss
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import CausalLM, Evaluated
 from textgym.agents.rollout import Rollout
@@ -118,9 +119,11 @@ class PPO(OnPolicyAgent):
         config = self.config
         rollout = self.collect()
         metrics = rollout_metrics(rollout)
-        rows = torch.nonzero(torch.isfinite(rollout.returns) & (rollout.lengths > 0)).squeeze(1)
-        if len(rows) == 0:
+        usable = torch.isfinite(rollout.returns) & (rollout.lengths > 0)
+        episodes = int(total(usable.sum()))
+        if episodes == 0:
             return metrics
+        rows = torch.nonzero(usable).squeeze(1)
         batch = rollout.select(rows)
         mask = batch.action_mask
         old, values, last_values = self._look_back(batch)
@@ -129,15 +132,15 @@ class PPO(OnPolicyAgent):
         if self.reference is not None:
             kl = kl_penalty(old, self.logprobs(self.reference, batch), mask, "k1")
             rewards = rewards - self.kl_coef * kl.clamp(-10.0, 10.0)
-            metrics |= {"train/kl_ref": masked_mean(kl, mask).item(), "train/kl_coef": self.kl_coef}
-            self._adapt_kl_coef(kl.sum(1).mean().item(), len(rows))
+            metrics |= {"train/kl_ref": mean(kl[mask]).item(), "train/kl_coef": self.kl_coef}
+            self._adapt_kl_coef(mean(kl.sum(1)).item(), episodes)
         last_values = torch.where(batch.truncated, last_values, 0.0)
         advantages, returns = gae(rewards, values, last_values, mask, config.gamma, config.gae_lambda)
         metrics |= _advantage_metrics(advantages, returns, values, mask)
         of_row = torch.zeros_like(rollout.returns).index_copy(0, rows, advantages.sum(1) / mask.sum(1))
         self.write_samples(rollout, of_row)
         if config.normalize_advantage:
-            advantages = masked_whiten(advantages, mask)
+            advantages = masked_whiten(advantages, mask, total=total)
         steps: list[dict[str, float]] = []
         for _ in range(config.n_epochs):
             for some in self.minibatches(batch):
@@ -161,7 +164,7 @@ class PPO(OnPolicyAgent):
         """Take one optimiser step; the normalisation is that of all its rows, however they are split."""
         config = self.config
         weights = torch.zeros_like(old)
-        weights[rows] = loss_weights(batch.action_mask[rows], "token")
+        weights[rows] = loss_weights(batch.action_mask[rows], "token", total=total)
         critic_only = self.num_updates < config.critic_warmup_updates
 
         def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
@@ -231,15 +234,13 @@ class PPO(OnPolicyAgent):
 
 
 def _advantage_metrics(advantages: Tensor, returns: Tensor, values: Tensor, mask: Tensor) -> dict[str, float]:
-    spread = _variance(returns, mask)
+    spread, rest = _variance(returns[mask]).item(), _variance((returns - values)[mask]).item()
     return {
-        "train/adv_mean": masked_mean(advantages, mask).item(),
-        "train/adv_std": _variance(advantages, mask).sqrt().item(),
-        "train/explained_variance": float("nan")
-        if spread == 0
-        else 1.0 - (_variance(returns - values, mask) / spread).item(),
+        "train/adv_mean": mean(advantages[mask]).item(),
+        "train/adv_std": _variance(advantages[mask]).sqrt().item(),
+        "train/explained_variance": float("nan") if spread == 0 else 1.0 - rest / spread,
     }
 
 
-def _variance(values: Tensor, mask: Tensor) -> Tensor:
-    return masked_mean((values - masked_mean(values, mask)).square(), mask)
+def _variance(values: Tensor) -> Tensor:
+    return mean((values - mean(values)).square())

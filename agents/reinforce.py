@@ -15,7 +15,8 @@ from torch import Tensor
 
 from textgym.agents.advantages import masked_whiten, returns_to_go
 from textgym.agents.agent import AgentConfig
-from textgym.agents.losses import kl_penalty, loss_weights, masked_mean, policy_loss
+from textgym.agents.distributed import mean, total
+from textgym.agents.losses import kl_penalty, loss_weights, policy_loss
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, rollout_metrics
 from textgym.agents.policy import Evaluated
 from textgym.agents.rollout import Rollout
@@ -79,22 +80,23 @@ class REINFORCE(OnPolicyAgent):
         """Sample a batch, and take one step on log pi times the advantage of each token."""
         rollout = self.collect()
         metrics = rollout_metrics(rollout)
-        rows = torch.nonzero(torch.isfinite(rollout.returns) & (rollout.lengths > 0)).squeeze(1)
-        if len(rows) == 0:
+        usable = torch.isfinite(rollout.returns) & (rollout.lengths > 0)
+        if not total(usable.sum()):
             return metrics
+        rows = torch.nonzero(usable).squeeze(1)
         batch = rollout.select(rows)
         mask, rewards = batch.action_mask, batch.rewards
         if self.reference is not None:
             own, reference = self.logprobs(self.policy, batch), self.logprobs(self.reference, batch)
             kl = kl_penalty(own, reference, mask, "k1")
             rewards = rewards - self.config.kl_coef * kl
-            metrics["train/kl_ref"] = masked_mean(kl, mask).item()
+            metrics["train/kl_ref"] = mean(kl[mask]).item()
         advantages = torch.where(mask, returns_to_go(rewards, mask) - self._baseline(batch)[:, None], 0.0)
         if self.config.normalize_advantage:
-            advantages = masked_whiten(advantages, mask)
+            advantages = masked_whiten(advantages, mask, total=total)
         of_row = advantages.sum(1) / mask.sum(1)
         self.write_samples(rollout, torch.zeros_like(rollout.returns).index_copy(0, rows, of_row))
-        weights = loss_weights(mask, "seqsum")
+        weights = loss_weights(mask, "seqsum", total=total)
 
         def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             width = part.tokens.shape[1]
@@ -120,11 +122,12 @@ class REINFORCE(OnPolicyAgent):
             means: Tensor = torch.zeros(len(groups), device=returns.device).index_add(0, index, returns) / counts
             return means[index]
         if self.config.baseline == "batch_mean":
-            return returns.mean().expand_as(returns)
+            return mean(returns).expand_as(returns)
         if self.config.baseline == "none":
             return torch.zeros_like(returns)
-        baseline = returns.mean().item() if self.average is None else self.average
-        self.average = self.config.moving_average * baseline + (1 - self.config.moving_average) * returns.mean().item()
+        now = mean(returns).item()
+        baseline = now if self.average is None else self.average
+        self.average = self.config.moving_average * baseline + (1 - self.config.moving_average) * now
         return torch.full_like(returns, baseline)
 
     def _state(self) -> dict[str, Any]:

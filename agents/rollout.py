@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -91,6 +91,25 @@ class Rollout:
             self.truncated[rows], self.cut[rows], self.successes[rows], [self.prompts[i] for i in picked],
             [self.responses[i] for i in picked], [self.statuses[i] for i in picked],
         )  # fmt: skip
+
+
+def concatenate(rollouts: Sequence[Rollout]) -> Rollout:
+    """Put batches together, one after the other; the group ids stay as they are."""
+    if len(rollouts) == 1:
+        return rollouts[0]
+    values: dict[str, Any] = {}
+    for name in (each.name for each in fields(Rollout)):
+        parts = [getattr(rollout, name) for rollout in rollouts]
+        if isinstance(parts[0], list):
+            values[name] = [item for part in parts for item in part]
+            continue
+        if parts[0].ndim == 2:
+            width = max(part.shape[1] for part in parts)
+            missing = [width - part.shape[1] for part in parts]
+            sides = [(more, 0) if name.startswith("prompt") else (0, more) for more in missing]
+            parts = [torch.nn.functional.pad(part, side) for part, side in zip(parts, sides, strict=True)]
+        values[name] = torch.cat(parts)
+    return Rollout(**values)
 
 
 @dataclass
@@ -238,7 +257,7 @@ class _SequenceLevel:
             row.response = responses[i]
             if terminations[i] or truncations[i]:
                 row.cut = not stopped
-                row.truncated = bool(truncations[i]) or row.cut
+                row.truncated = row.cut or bool(truncations[i] and not terminations[i])
                 row.terminated = not row.truncated
                 _note_end(row, infos, i)
             else:
@@ -283,7 +302,7 @@ class _TokenLevel:
             row.add(ids, True, logprobs, rewards[i, : len(ids)].tolist())
             row.response = self.token_env.tokenizer.decode(ids)
             if terminations[i] or truncations[i]:
-                row.terminated, row.truncated = bool(terminations[i]), bool(truncations[i])
+                row.terminated, row.truncated = bool(terminations[i]), not terminations[i]
                 _note_end(row, infos, i)
             else:
                 reply = self.token_env.contexts[i][len(row.context) :]
@@ -315,7 +334,7 @@ class _WrappedTokenLevel(_TokenLevel):
                 row.add([token], True, [logprob], [float(rewards[i])])
                 self.played[i].append(token)
                 if terminations[i] or truncations[i]:
-                    row.terminated, row.truncated = bool(terminations[i]), bool(truncations[i])
+                    row.terminated, row.truncated = bool(terminations[i]), not terminations[i]
                     row.response = self.token_env.tokenizer.decode(self.played[i])
                     _note_end(row, infos, i)
                     del self.pending[i]

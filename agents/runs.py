@@ -11,6 +11,8 @@
 - ``model/``: the trained policy, for ``transformers``.
 - ``summary.json``, ``curve.png``: the outcome. They are written last, so a folder that has them is complete.
 
+Under ``accelerate launch`` every process goes through all of it, evaluation included; the main one alone writes.
+
 Importing this is cheap; a run loads torch.
 """
 
@@ -113,9 +115,17 @@ class Run:
         if _has_checkpoint(out):
             self.agent = agent_class.load(out / "checkpoint", env, logdir=out)
         else:
-            policy = agents.CausalLM.load(model_folder(settings.policy))
-            self.agent = agent_class(policy, env, logdir=out, **dataclasses.asdict(config))
-        _forget_transcripts(out, self.agent.num_updates)
+            folder = model_folder(settings.policy)
+            self.agent = agent_class(folder, env, logdir=out, **dataclasses.asdict(config))
+        if self.is_main_process:
+            _forget_transcripts(out, self.agent.num_updates)
+
+    @property
+    def is_main_process(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        from textgym.agents.distributed import processes
+
+        return bool(processes().is_main_process)
 
     @property
     def episodes_left(self) -> int:
@@ -130,12 +140,17 @@ class Run:
 
     def evaluate_before(self) -> dict[str, Any]:
         """Return the held-out success before training, measured once; the folder begins to exist here."""
+        from textgym.agents.distributed import anywhere, processes
+
         path = self.out / "before.json"
-        if not path.exists():
+        [is_measured] = anywhere(path.exists())
+        if not is_measured:
             before = self._evaluate()
-            self.out.mkdir(parents=True, exist_ok=True)
-            _write_json(self.out / "config.json", _config_values(self.settings, self.config))
-            _write_json(path, before)
+            if self.is_main_process:
+                self.out.mkdir(parents=True, exist_ok=True)
+                _write_json(self.out / "config.json", _config_values(self.settings, self.config))
+                _write_json(path, before)
+            processes().wait_for_everyone()
         return read_json(path)
 
     def learn(self, progress_bar: bool = False) -> None:
@@ -149,6 +164,15 @@ class Run:
 
     def finish(self) -> dict[str, Any]:
         """Save the model, evaluate, write the summary and the curve, and return the summary."""
+        from textgym.agents.distributed import processes
+
+        after = self._evaluate()
+        if self.is_main_process:
+            self._write_outcome(after)
+        processes().wait_for_everyone()
+        return read_json(self.out / "summary.json")
+
+    def _write_outcome(self, after: dict[str, Any]) -> None:
         self.agent.policy.save(self.out / "model")
         metrics = read_metrics(self.out)
         summary = {
@@ -158,14 +182,13 @@ class Run:
             "policy": self.settings.policy,
             "seed": self.config.seed,
             "before": read_json(self.out / "before.json"),
-            "after": self._evaluate(),
+            "after": after,
             "seconds": metrics[-1]["time/time_elapsed"],
             "samples": self.agent.num_timesteps,
             "versions": _versions(),
         }
         plot_curve(self.out / "curve.png", summary, metrics)
         _write_json(self.out / "summary.json", summary)
-        return summary
 
     def _evaluate(self) -> dict[str, Any]:
         return dataclasses.asdict(

@@ -11,8 +11,9 @@ from typing import ClassVar
 import torch
 
 from textgym.agents.agent import Agent, AgentConfig
-from textgym.agents.losses import loss_weights, masked_mean
-from textgym.agents.rollout import demonstrate
+from textgym.agents.distributed import total
+from textgym.agents.losses import loss_weights
+from textgym.agents.rollout import concatenate, demonstrate
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,22 +39,24 @@ class SFT(Agent):
     @property
     def env_shape(self) -> tuple[int, int]:
         """One problem for each row of the batch."""
-        return self.config.batch_size, 1
+        return self.in_shards("batch_size"), 1
 
     def update(self) -> dict[str, float]:
         """Let the env demonstrate a batch of episodes, and take one gradient step towards them."""
-        batch = demonstrate(self.policy, self.env, seed=self.update_seed())
-        self.num_timesteps += len(batch.prompts)
-        weights = loss_weights(batch.action_mask, "token")
+        seeds = [self.update_seed(shard=shard) for shard in self.shards]
+        batch = concatenate([demonstrate(self.policy, self.env, seed=seed) for seed in seeds])
+        self.num_timesteps += self.episodes_per_update
+        weights = loss_weights(batch.action_mask, "token", total=total)
         self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
-        loss, right = 0.0, 0.0
+        sums = torch.zeros(2, device=weights.device)
         for rows in self.micro_batches(torch.arange(len(weights), device=weights.device), batch.tokens.shape[1]):
             part = batch.select(rows)
             width = part.tokens.shape[1]
             logprobs, _ = self.policy.logprobs(part.prompt_ids, part.prompt_mask, part.tokens)
             part_loss = -torch.where(part.action_mask, weights[rows, :width] * logprobs, 0.0).sum()
             part_loss.backward()
-            loss += part_loss.item()
-            share = (part.action_mask.sum() / batch.action_mask.sum()).item()
-            right += masked_mean(logprobs.detach().exp(), part.action_mask).item() * share
-        return {"train/loss": loss, "train/token_probability": right, "train/grad_norm": self.step_optimizer()}
+            right = torch.where(part.action_mask, weights[rows, :width] * logprobs.detach().exp(), 0.0).sum()
+            sums += torch.stack([part_loss.detach(), right])
+        grad_norm = self.step_optimizer()
+        loss, probability = total(sums).tolist()
+        return {"train/loss": loss, "train/token_probability": probability, "train/grad_norm": grad_norm}

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import difflib
 import importlib
+import io
 import json
 import math
 import shlex
@@ -249,12 +250,19 @@ def train(argv: list[str]) -> int:
     """Train a policy, and keep everything in a folder."""
     options, config = _train_options(argv)
     settings = RunSettings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(RunSettings)})
-    out = options.out or _new_folder(settings, config)
-    _quieten()
     _find_env(settings.env)
+    from textgym.agents.distributed import agreed, processes
+
+    out = agreed(options.out or _new_folder(settings, config))
+    with contextlib.nullcontext() if processes().is_main_process else contextlib.redirect_stdout(io.StringIO()):
+        return _train(settings, config, out, options.resume)
+
+
+def _train(settings: RunSettings, config: Any, out: Path, resume: bool) -> int:
+    _quieten()
     with _complaints():
-        run = Run.resume(out) if options.resume else Run(out, settings, config)
-    print(_announcement(run, options.resume), flush=True)
+        run = Run.resume(out) if resume else Run(out, settings, config)
+    print(_announcement(run, resume), flush=True)
     try:
         with _complaints():
             before = run.evaluate_before()
@@ -328,10 +336,11 @@ def _announcement(run: Run, resumed: bool) -> str:
     settings = run.settings
     size = sum(parameter.numel() for parameter in run.agent.policy.parameters())
     env = settings.env + "".join(f", {name}={value}" for name, value in settings.env_kwargs.items())
+    each = run.agent.episodes_per_update
     lines = [
         f"Policy:  {settings.policy}, {size / 1e6:,.1f} million parameters on {run.agent.policy.device}",
         f"Learns:  {env}, by {settings.agent}" + (f" ({settings.preset})" if settings.preset else ""),
-        f"Plan:    {settings.total_episodes:,} episodes, {run.agent.env_shape[0]:,} in an update; success is measured",
+        f"Plan:    {settings.total_episodes:,} episodes, {each:,} in an update; success is measured",
         f"         before and after, on the first {settings.eval_episodes:,} held-out problems",
         f"Folder:  {run.out}",
     ]

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from textgym.agents.grpo import GRPO, PRESETS, GRPOConfig, _concatenate, _replace_groups
-from textgym.agents.rollout import collect
+from textgym.agents.grpo import GRPO, PRESETS, GRPOConfig
+from textgym.agents.rollout import collect, concatenate
 from textgym.envs import Score
 
 SMALL = {"prompts_per_update": 4, "group_size": 4, "max_new_tokens": 5, "warmup_updates": 0, "learning_rate": 1e-3}
@@ -244,7 +244,7 @@ def test_dynamic_sampling_replaces_flat_groups(make_policy, make_bandit):
     first.rewards[0, 0] = 1.0  # group 0 varies
     fresh.rewards[4, 0] = fresh.rewards[12, 0] = 1.0  # groups 1 and 3 do
     flat = torch.tensor([False] * 4 + [True] * 12)
-    mixed = _replace_groups(first, flat, fresh)
+    mixed = agent._replace_groups(first, flat, fresh)
     assert len(mixed.prompts) == 16 and len(set(mixed.group_ids.tolist())) == 4
     varied = {g for g, r in zip(mixed.group_ids.tolist(), mixed.returns.tolist(), strict=True) if r == 1.0}
     assert len(varied) == 3
@@ -259,7 +259,7 @@ def test_concatenation_pads_each_side_where_it_is_padded(make_policy, make_bandi
     policy = make_policy(scale=2.0)
     short = make_agent(policy, make_bandit, max_new_tokens=2).collect(0)
     long = make_agent(policy, make_bandit, max_new_tokens=6, source={"prompt": "which one, a or b?"}).collect(0)
-    both = _concatenate(short, long)
+    both = concatenate([short, long])
     for rollout, rows in (short, slice(0, 16)), (long, slice(16, 32)):
         ids = [i[m.bool()].tolist() for i, m in zip(both.prompt_ids[rows], both.prompt_mask[rows], strict=True)]
         assert ids == [i[m.bool()].tolist() for i, m in zip(rollout.prompt_ids, rollout.prompt_mask, strict=True)]

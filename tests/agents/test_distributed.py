@@ -1,0 +1,116 @@
+"""Several processes: real ones, joined by gloo, that give what one process with as many shards does.
+
+Run as a script, this is one of the processes: ``python test_distributed.py FILE CASE...`` trains and saves parameters.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+
+import gymnasium as gym
+import pytest
+import torch
+
+import textgym  # noqa: F401
+from textgym.agents import GRPO, PPO, REINFORCE, SFT, ExpertIteration
+from textgym.agents.distributed import processes
+
+CASES = {
+    "grpo": (GRPO, {"group_size": 4}),
+    "few": (GRPO, {"group_size": 2, "prompts_per_update": 4}),  # updates in which one process keeps no row
+    "dapo": (GRPO, {"group_size": 4, "preset": "dapo", "overlong_cache": 2}),
+    "minibatches": (GRPO, {"group_size": 4, "preset": "grpo", "n_minibatches": 3}),
+    "rloo": (GRPO, {"group_size": 4, "preset": "rloo"}),
+    "gspo": (GRPO, {"group_size": 4, "preset": "gspo", "n_epochs": 2}),
+    "batch_std": (GRPO, {"group_size": 4, "advantage": "batch_std", "norm": "const"}),
+    "ppo": (PPO, {"kl_coef": 0.05, "kl_target": 0.5, "kl_horizon": 64, "target_kl": 0.05, "critic_warmup_updates": 1}),
+    "separate": (PPO, {"critic": "separate", "ent_coef": 0.01, "n_minibatches": 3}),
+    "reinforce": (REINFORCE, {}),
+    "moving": (REINFORCE, {"baseline": "moving_average"}),
+    "reinforce_pp": (REINFORCE, {"preset": "reinforce_pp"}),
+    "expert_iteration": (ExpertIteration, {"group_size": 4, "n_minibatches": 2}),
+    "sft": (SFT, {"batch_size": 16}),
+}
+QUICK = ("grpo", "few", "ppo", "sft")
+
+
+def train(name, shards_each=1):
+    """Return parameters before and after four updates, and the metrics of each."""
+    agent_class, settings = CASES[name]
+    settings = {"max_new_tokens": 6, "learning_rate": 1e-4, "warmup_updates": 0, "micro_batch_size": 5} | settings
+    if agent_class is not SFT:
+        settings = {"prompts_per_update": 8} | settings
+    env = gym.make("TextMath-v0", difficulty=1)
+    agent = agent_class("tiny", env, gradient_accumulation_steps=shards_each, **settings)
+    before, metrics = [parameter.detach().clone() for parameter in agent.parameters()], []
+    for _ in range(4):
+        metrics.append(agent.update())
+        agent.num_updates += 1
+    after = [parameter.detach() for parameter in agent.parameters()]
+    return {"before": before, "after": after, "metrics": metrics, "episodes": agent.num_timesteps}
+
+
+def launch(arguments, count=2, timeout=100):
+    """Run this file in several processes as ``accelerate launch --cpu`` does, without its own start-up time."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {"ACCELERATE_USE_CPU": "true", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared |= {"WORLD_SIZE": str(count), "LOCAL_WORLD_SIZE": str(count), "OMP_NUM_THREADS": "1"}
+    started = [
+        subprocess.Popen(
+            [sys.executable, __file__, *arguments],
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(count)
+    ]
+    try:
+        errors = [process.communicate(timeout=timeout)[1] for process in started]
+    finally:
+        for process in started:
+            process.kill()
+    return [process.returncode for process in started], errors
+
+
+def assert_same(several, one):
+    assert several["episodes"] == one["episodes"]
+    moved = max(float((a - b).abs().max()) for a, b in zip(one["before"], one["after"], strict=True))
+    assert moved > 1e-4
+    for first, second in zip(several["after"], one["after"], strict=True):
+        torch.testing.assert_close(first, second, atol=1e-5, rtol=0)
+    for first, second in zip(several["metrics"], one["metrics"], strict=True):
+        assert first == pytest.approx(second, rel=1e-3, abs=1e-4, nan_ok=True)
+
+
+def compare(names, tmp_path, count=2, shards_each=1):
+    codes, errors = launch([str(tmp_path / "parameters.pt"), str(shards_each), *names], count)
+    assert codes == [0] * count, "\n".join(errors)
+    several = torch.load(tmp_path / "parameters.pt")
+    for name in names:
+        assert_same(several[name], train(name, count * shards_each))
+
+
+def test_2_processes_give_the_parameters_of_1_with_twice_the_shards(tmp_path):
+    compare(QUICK, tmp_path)
+    kept = {metrics["rollout/frac_kept"] for metrics in torch.load(tmp_path / "parameters.pt")["few"]["metrics"]}
+    assert kept == {0.0, 0.25}  # nobody has a row to learn from, and one process has
+
+
+@pytest.mark.slow
+def test_so_does_every_other_variant(tmp_path):
+    compare([name for name in CASES if name not in QUICK], tmp_path)
+
+
+@pytest.mark.slow
+def test_processes_and_accumulation_multiply(tmp_path):
+    compare(["grpo", "ppo"], tmp_path, shards_each=2)
+
+
+if __name__ == "__main__":
+    file, shards_each, *names = sys.argv[1:]
+    results = {name: train(name, int(shards_each)) for name in names}
+    if processes().is_main_process:
+        torch.save(results, file)
