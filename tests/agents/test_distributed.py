@@ -1,12 +1,14 @@
 """Several processes: real ones, joined by gloo, that give what one process with as many shards does.
 
-Run as a script, this is one of the processes: ``python test_distributed.py FILE CASE...`` trains and saves parameters.
+Run as a script, this is one of the processes: it trains and writes ``results.pt``.
 """
 
+import json
 import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import gymnasium as gym
 import pytest
@@ -35,8 +37,8 @@ CASES = {
 QUICK = ("grpo", "few", "ppo", "sft")
 
 
-def train(name, shards_each=1):
-    """Return parameters before and after four updates, and the metrics of each."""
+def train(name, shards_each, folder):
+    """Return parameters before and after four updates, with a checkpoint between, and the metrics of each."""
     agent_class, settings = CASES[name]
     settings = {"max_new_tokens": 6, "learning_rate": 1e-4, "warmup_updates": 0, "micro_batch_size": 5} | settings
     if agent_class is not SFT:
@@ -44,7 +46,10 @@ def train(name, shards_each=1):
     env = gym.make("TextMath-v0", difficulty=1)
     agent = agent_class("tiny", env, gradient_accumulation_steps=shards_each, **settings)
     before, metrics = [parameter.detach().clone() for parameter in agent.parameters()], []
-    for _ in range(4):
+    for i in range(4):
+        if i == 2:
+            agent.save(Path(folder) / name)
+            agent = agent_class.load(Path(folder) / name, env)
         metrics.append(agent.update())
         agent.num_updates += 1
     after = [parameter.detach() for parameter in agent.parameters()]
@@ -85,17 +90,18 @@ def assert_same(several, one):
         assert first == pytest.approx(second, rel=1e-3, abs=1e-4, nan_ok=True)
 
 
-def compare(names, tmp_path, count=2, shards_each=1):
-    codes, errors = launch([str(tmp_path / "parameters.pt"), str(shards_each), *names], count)
-    assert codes == [0] * count, "\n".join(errors)
-    several = torch.load(tmp_path / "parameters.pt")
+def compare(names, tmp_path, shards_each=1):
+    codes, errors = launch([str(tmp_path), str(shards_each), *names])
+    assert codes == [0, 0], "\n".join(errors)
+    several = torch.load(tmp_path / "results.pt")
     for name in names:
-        assert_same(several[name], train(name, count * shards_each))
+        assert_same(several[name], train(name, 2 * shards_each, tmp_path))
+    return several
 
 
 def test_2_processes_give_the_parameters_of_1_with_twice_the_shards(tmp_path):
-    compare(QUICK, tmp_path)
-    kept = {metrics["rollout/frac_kept"] for metrics in torch.load(tmp_path / "parameters.pt")["few"]["metrics"]}
+    results = compare(QUICK, tmp_path)
+    kept = {metrics["rollout/frac_kept"] for metrics in results["few"]["metrics"]}
     assert kept == {0.0, 0.25}  # nobody has a row to learn from, and one process has
 
 
@@ -109,8 +115,39 @@ def test_processes_and_accumulation_multiply(tmp_path):
     compare(["grpo", "ppo"], tmp_path, shards_each=2)
 
 
+@pytest.mark.slow
+def test_a_process_that_dies_ends_the_others(tmp_path):
+    codes, errors = launch([str(tmp_path), "1", "die"], timeout=60)
+    assert codes[1] == 3 and codes[0] not in (0, 3)
+    assert "gloo" in errors[0]
+
+
+@pytest.mark.slow
+def test_accelerate_launch_trains_and_only_the_main_process_writes(tmp_path):
+    command = ["-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--main_process_port", "0"]
+    command += ["-m", "textgym", "train", "--agent", "grpo", "--env", "TextMath-v0", "--total-episodes", "64"]
+    command += ["--prompts-per-update", "8", "--group-size", "2", "--max-new-tokens", "4", "--eval-episodes", "8"]
+    for more in ["--out", str(tmp_path / "run")], ["--resume", "--out", str(tmp_path / "run")]:
+        done = subprocess.run([sys.executable, *command, *more], capture_output=True, text=True, timeout=100)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Before:") == done.stdout.count("Folder:") == 1
+        command = command[: command.index("train") + 1]
+    lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
+    assert [line["time/total_timesteps"] for line in lines] == [16, 32, 48, 64]
+    assert (tmp_path / "run/summary.json").exists() and (tmp_path / "run/model/config.json").exists()
+    assert len(list((tmp_path / "run/tensorboard").iterdir())) == 1
+
+
+def test_what_does_not_divide_is_named():
+    with pytest.raises(ValueError, match=r"prompts_per_update must be a multiple .* got 8 and 1 \* 3"):
+        GRPO("tiny", "TextMath-v0", prompts_per_update=8, gradient_accumulation_steps=3)
+
+
 if __name__ == "__main__":
-    file, shards_each, *names = sys.argv[1:]
-    results = {name: train(name, int(shards_each)) for name in names}
+    folder, shards_each, *names = sys.argv[1:]
+    if names == ["die"] and processes().process_index == 1:
+        os._exit(3)
+    names = ["grpo" if name == "die" else name for name in names]
+    results = {name: train(name, int(shards_each), folder) for name in names}
     if processes().is_main_process:
-        torch.save(results, file)
+        torch.save(results, Path(folder) / "results.pt")
