@@ -29,6 +29,7 @@ from textgym.envs.vector import TextVectorEnv, TokenVectorEnv
 
 LEVELS = ("sequence", "token")
 TOKENS_LAYOUT = "sliding"
+COMMON_SETTINGS = ("split", "dense", "level", "tokenizer", "window", "max_tokens", "layout", "render_mode")
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,8 @@ def make_env(
 
     Args:
         task: name in ``TASKS``, without the version.
-        level: ``"sequence"`` (one action is a response) or ``"token"``.
+        level: ``"sequence"`` (one action is a response) or ``"token"``. A ``...Tokens-v0`` id made at the sequence
+            level is a ``TextEnv`` with the short prompts of that id.
         tokenizer: token level only: ``"char"``, ``"tiny"``, a hub id or a folder, or a tokenizer.
         window: token level only: observation length in tokens.
         max_tokens: token level only: longest response in tokens.
@@ -186,7 +188,10 @@ def _text_env_maker(
     task = TASKS[name]
     known = [field.name for field in dataclasses.fields(task.source)]  # type: ignore[arg-type]
     if unknown := sorted(set(settings) - set(known)):
-        raise TypeError(f"{name} has no setting {', '.join(map(repr, unknown))}; it has {', '.join(known)}")
+        raise TypeError(
+            f"{name} has no setting {', '.join(map(repr, unknown))}; it has {', '.join(known)}, and as every task "
+            f"{', '.join(COMMON_SETTINGS)}"
+        )
     if dense and task.dense_reward is None:
         raise ValueError(f"{name} has no partial credit, so dense=True is not available")
     source = task.source(**{**task.settings, **settings})

@@ -42,15 +42,27 @@ class Problem:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     key: str = ""
 
+    def __post_init__(self) -> None:
+        """Fill in ``key``."""
+        if not self.key:
+            object.__setattr__(self, "key", self.prompt)
+
     @property
     def split(self) -> str:
         """``"test"`` for one problem in five, ``"train"`` for the others: a hash of the key alone."""
-        digest = zlib.crc32((self.key or self.prompt).encode("utf-8", "surrogatepass"))
+        digest = zlib.crc32(self.key.encode("utf-8", "surrogatepass"))
         return "train" if digest % _TEST_ONE_IN else "test"
 
 
 class Source(Protocol):
-    """Where problems come from: a frozen dataclass whose fields are its settings."""
+    """Where problems come from: a frozen dataclass whose fields are its settings.
+
+    The settings of a registered task have defaults and can be written as JSON. A source may also say
+
+    - ``charset: str``: every character of its prompts and solutions, sorted: the vocabulary of the token level, and
+      the smaller it is, the easier for a classic agent. Without it that is printable ASCII and the newline.
+    - ``choices: tuple[str, ...]``: all the responses that make sense, where they can be listed.
+    """
 
     def __hash__(self) -> int: ...
 
@@ -169,9 +181,8 @@ def _distinct(candidates: Iterable[Problem], split: str, patience: int) -> Itera
     seen: set[str] = set()
     misses = 0
     for problem in candidates:
-        key = problem.key or problem.prompt
-        if problem.split == split and key not in seen:
-            seen.add(key)
+        if problem.split == split and problem.key not in seen:
+            seen.add(problem.key)
             misses = 0
             yield problem
         elif (misses := misses + 1) > patience:

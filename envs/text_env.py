@@ -16,6 +16,7 @@ from textgym.envs.spaces import UnicodeText
 from textgym.envs.task import Problem, Reward, Score, Source, check_split, draw_problem, problem_at, score_batch
 
 MAX_CHARS = 2**20
+_ASCII = "\n" + "".join(map(chr, range(32, 127)))
 
 StepResult = tuple[str, float, bool, bool, dict[str, Any]]
 
@@ -86,8 +87,12 @@ class TextEnv(gym.Env[str, str]):
 
     @property
     def charset(self) -> str:
-        """Every character that prompts, messages and good responses are made of, sorted."""
-        return self.source.charset  # type: ignore[attr-defined, no-any-return]
+        """Every character that prompts, messages and good responses are made of, sorted.
+
+        Printable ASCII and the newline, if the source does not say.
+        """
+        charset: str = getattr(self.source, "charset", _ASCII)
+        return charset
 
     @property
     def choices(self) -> tuple[str, ...] | None:
@@ -119,8 +124,9 @@ class TextEnv(gym.Env[str, str]):
         return self.source.solution(self._current())
 
     def render(self) -> str | None:
-        """Return the chat so far as text (mode ``"ansi"``)."""
+        """Return the chat so far as text (mode ``"ansi"``); without a mode, warn and return None."""
         if self.render_mode is None:
+            gym.logger.warn('render() needs a render mode, as in gym.make(..., render_mode="ansi")')
             return None
         return "\n".join(f"[{message['role']}] {message['content']}" for message in self.messages)
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
+import re
+
 import gymnasium as gym
 import pytest
 
 from textgym.envs import ChatTokenizer, TextEnv, TextVectorEnv, TokenEnv, TokenVectorEnv
-from textgym.envs.registration import TASKS, register_envs
+from textgym.envs.registration import COMMON_SETTINGS, TASKS, make_env, register_envs
 
 MAKERS = pytest.mark.parametrize("make", [gym.make, gym.make_vec])
 
@@ -30,7 +33,8 @@ def test_registering_again_would_warn():
 
 def test_either_level_of_any_id():
     assert isinstance(gym.make("TextMath-v0", level="token").unwrapped, TokenEnv)
-    assert isinstance(gym.make("TextMathTokens-v0", level="sequence").unwrapped, TextEnv)
+    env = gym.make("TextMathTokens-v0", level="sequence")
+    assert isinstance(env.unwrapped, TextEnv) and re.fullmatch(r"\d+[+-]\d+=", env.reset(seed=0)[0])
     assert isinstance(gym.make_vec("TextMath-v0", level="token"), TokenVectorEnv)
     assert isinstance(gym.make_vec("TextMathTokens-v0", level="sequence"), TextVectorEnv)
 
@@ -55,6 +59,7 @@ def test_sizes_of_the_token_level():
     [
         ("TextMath-v0", {"colour": 1, "size": 2}, TypeError, "TextMath has no setting 'colour', 'size'; it has diff"),
         ("TextCopyTokens-v0", {"difficulty": 1}, TypeError, "TextCopy has no setting 'difficulty'; it has min_length"),
+        ("TextGSM8K-v0", {"lvl": 1}, TypeError, "it has path, .*, and as every task split, dense, level, tokenizer"),
         ("TextMath-v0", {"level": "word"}, ValueError, r"level must be one of \('sequence', 'token'\), got 'word'"),
         ("TextMath-v0", {"split": "dev"}, ValueError, "split must be one of .* got 'dev'"),
         ("TextMath-v0", {"difficulty": 6}, ValueError, "difficulty must be a whole number from 1 to 5, got 6"),
@@ -69,6 +74,11 @@ def test_sizes_of_the_token_level():
 def test_a_bad_setting_is_named(make, name, kwargs, error, message):
     with pytest.raises(error, match=message):
         make(name, **kwargs)
+
+
+def test_the_common_settings_are_the_arguments():
+    arguments = list(inspect.signature(make_env).parameters)
+    assert sorted(arguments) == sorted(["task", *COMMON_SETTINGS, "settings"])
 
 
 @MAKERS

@@ -43,6 +43,7 @@ def test_one_problem_in_five_is_for_testing():
 
 def test_the_key_decides_the_split_and_defaults_to_the_prompt():
     assert len({Problem(f"wording {i}", key="one").split for i in range(50)}) == 1
+    assert Problem("x").key == "x" and Problem("x", key="one").key == "one"
     assert all(Problem("x", key=text).split == Problem(text).split for text in "abcdefghij")
     assert Problem("\ud800").split in ("train", "test")
 

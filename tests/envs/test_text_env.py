@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
+import string
 
 import gymnasium as gym
 import numpy as np
 import pytest
 from gymnasium.error import ResetNeeded
 
-from textgym.envs import StopReason, TextEnv
+from textgym.envs import Problem, StopReason, TextEnv
 from textgym.envs.rewards import ExactMatch, Rubric
 from textgym.envs.sources import ArithmeticSource, CopySource
 from textgym.envs.text_env import MAX_CHARS, step_together
@@ -175,3 +177,13 @@ def test_bad_arguments_are_named():
 def test_spaces_hold_what_the_env_says_and_takes(env):
     assert "\N{SNOWMAN}\ud800" in env.action_space and "" in env.observation_space
     assert env.observation_space == env.action_space
+
+
+def test_a_source_that_names_no_charset_has_printable_ascii():
+    @dataclasses.dataclass(frozen=True)
+    class Asks:
+        def draw(self, rng):
+            return Problem("Is it 1?", "yes")
+
+    expected = set(string.printable) - set("\t\r\v\f")
+    assert TextEnv(Asks(), ExactMatch()).charset == "".join(sorted(expected))
