@@ -57,7 +57,7 @@ class RunSettings:
     policy: str = "tiny"
     """Who learns: tiny (comes with textgym), a model's folder, the folder of a run, a .gguf file, or a hub id."""
     total_episodes: int = 20_000
-    """How many answers to learn from, rounded up to whole updates."""
+    """How many episodes to learn from, rounded up to whole updates."""
     eval_episodes: int = 500
     """How many held-out problems measure the success before and after."""
 
@@ -256,7 +256,7 @@ def plot_curve(path: Path, summary: dict[str, Any], metrics: list[dict[str, Any]
     from matplotlib.figure import Figure
     from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-    samples = np.array([line["time/total_timesteps"] for line in metrics])
+    episodes = np.array([line["time/total_timesteps"] for line in metrics])
     success, reward, loss = (
         np.array([line.get(name, np.nan) for line in metrics], dtype=float)
         for name in ("rollout/success_rate", "rollout/ep_rew_mean", "train/loss")
@@ -269,22 +269,20 @@ def plot_curve(path: Path, summary: dict[str, Any], metrics: list[dict[str, Any]
     axes = figure.subplots(1, 1 if second is None else 2, squeeze=False)[0]
     figure.suptitle(f"{summary['agent']}: {summary['policy']} on {summary['env']}", fontsize=12)
 
-    _draw(axes[0], samples, success, "#4477aa", "training, sampled")
-    end = int(samples[-1])
+    _draw(axes[0], episodes, success, "#4477aa", "training, sampled")
+    end = int(episodes[-1])
     for name, marker, color in ("greedy", "o", "#ee6677"), ("sampled", "s", "#228833"):
         rates = [summary[when][name] for when in ("before", "after")]
-        axes[0].plot([0, end], rates, ":", color=color, linewidth=1)
-        axes[0].plot([0, end], rates, marker, color=color, markersize=8, clip_on=False, zorder=3)
         label = f"held-out, {name}: {rates[0]:.1%} → {rates[1]:.1%}"
-        axes[0].plot([], [], marker, color=color, markersize=8, label=label)
+        axes[0].plot([0, end], rates, marker, color=color, markersize=8, clip_on=False, zorder=3, label=label)
     axes[0].set(ylim=(0, 1), ylabel="success")
     axes[0].yaxis.set_major_formatter(PercentFormatter(1.0))
     axes[0].legend(frameon=False, fontsize=9, loc="best")
     if second is not None:
-        _draw(axes[1], samples, second[1], "#aa3377", None)
+        _draw(axes[1], episodes, second[1], "#aa3377", None)
         axes[1].set(ylabel=f"{second[0]} in training")
     for axis in axes:
-        axis.set(xlabel="samples", xlim=(0, end * 1.02))
+        axis.set(xlabel="episodes", xlim=(0, end * 1.02))
         axis.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
         axis.grid(alpha=0.25)
         axis.spines[["top", "right"]].set_visible(False)
@@ -292,15 +290,19 @@ def plot_curve(path: Path, summary: dict[str, Any], metrics: list[dict[str, Any]
 
 
 def smooth(values: NDArray[np.float64], window: int) -> NDArray[np.float64]:
-    """Return the mean of each value and its neighbours, ``window`` in all, fewer at the ends; NaN is left out."""
+    """Return the mean of each value and as many neighbours on either side, about ``window`` in all; NaN is left out.
+
+    Near an end there are fewer on both sides, so that a slope is not bent there.
+    """
     known = np.isfinite(values)
-    ones = np.ones(window)
-    # "full" and a slice rather than "same", which has the length of the longer of its two arguments.
-    start = (window - 1) // 2
-    sums, counts = (
-        np.convolve(array, ones)[start : start + len(values)] for array in (np.where(known, values, 0.0), known)
+    sums, counts = (np.r_[0, np.cumsum(array)] for array in (np.where(known, values, 0.0), known))
+    at = np.arange(len(values))
+    reach = np.minimum(np.minimum(at, at[::-1]), window // 2)
+    first, last = at - reach, at + reach + 1
+    number = counts[last] - counts[first]
+    means: NDArray[np.float64] = np.divide(
+        sums[last] - sums[first], number, out=np.full(len(values), np.nan), where=number > 0
     )
-    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
     return means
 
 

@@ -21,6 +21,7 @@ from textgym.agents.grpo import GRPO, GRPOConfig
 from textgym.cli import main
 from textgym.envs import Score
 from textgym.envs.rewards import MathVerifier
+from textgym.envs.sources import CountdownSource
 
 ROOT = Path(__file__).parents[1]
 SMALL = [
@@ -110,6 +111,18 @@ def test_list(capsys):
     assert any(line.split()[0] == "TextMathTokens-v0" for line in lines if line)
 
 
+def test_list_goes_on_when_a_task_is_broken(monkeypatch, capsys):
+    def fail(source, rng):
+        raise AttributeError("no such thing")
+
+    monkeypatch.setattr(CountdownSource, "draw", fail)
+    assert main(["list"]) == 1
+    out, err = capsys.readouterr()
+    ids = {line.split()[0] for line in out.splitlines() if line.startswith("  Text")}
+    assert "TextMaze-v0" in ids and "TextCountdown-v0" not in ids
+    assert "TextCountdown-v0 is broken: AttributeError('no such thing')" in err and err.count("\n") == 2
+
+
 def test_list_as_json(capsys):
     assert main(["list", "--json"]) == 0
     envs = json.loads(capsys.readouterr().out)
@@ -139,7 +152,7 @@ def test_play_a_game(monkeypatch, capsys):
     type_in(monkeypatch, "1", "what?", "2")
     assert main(["play", "TextGuessNumber-v0", "--env-kwargs", "high=31", "--seed", "0"]) == 0
     out = capsys.readouterr().out
-    assert "\nhigher\n" in out and "Answer with one whole number." in out
+    assert "> 1\n\nhigher\n" in out and "Answer with one whole number." in out
     assert out.endswith("Bye!\n")  # the input ended in the middle
 
 
@@ -274,10 +287,36 @@ def test_preset_and_options_over_it(monkeypatch):
         runs.make_config("sft", "rloo")
 
 
-def test_smooth_is_the_mean_of_the_neighbours():
-    values = [0.0, 3.0, float("nan"), 6.0]
-    assert runs.smooth(torch.tensor(values).numpy(), 3).tolist() == [1.5, 1.5, 4.5, 6.0]
-    assert runs.smooth(torch.tensor(values[:2]).numpy(), 2).tolist() == [0.0, 1.5]  # the one before
+def test_smooth_is_the_mean_of_as_many_neighbours_on_either_side():
+    values = np.array([0.0, 3.0, np.nan, 6.0, 1.0])
+    assert runs.smooth(values, 3).tolist() == [0.0, 1.5, 4.5, 3.5, 1.0]
+    assert runs.smooth(values, 9).tolist() == [0.0, 1.5, 2.5, 3.5, 1.0]
+    assert runs.smooth(values, 1)[[0, 3]].tolist() == [0.0, 6.0] and np.isnan(runs.smooth(values, 1)[2])
+
+
+@pytest.mark.parametrize("window", [1, 2, 7, 100])
+def test_smooth_leaves_a_line_as_it_is_to_its_ends(window):
+    line = np.linspace(0.3, 0.9, 40)
+    np.testing.assert_allclose(runs.smooth(line, window), line, rtol=1e-12)
+
+
+def test_the_curve_shows_what_was_measured(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, *args, **kwargs: figures.append(figure))
+    before, after = {"greedy": 0.3, "sampled": 0.2}, {"greedy": 0.9, "sampled": 0.8}
+    summary = {"agent": "grpo", "policy": "tiny", "env": "TextMath-v0", "before": before, "after": after}
+    metrics = [
+        {"time/total_timesteps": 8 * (i + 1), "rollout/success_rate": i / 40, "rollout/ep_rew_mean": i / 40}
+        for i in range(40)
+    ]
+    runs.plot_curve(tmp_path / "curve.png", summary, metrics)
+    (axes,) = figures[0].axes
+    assert axes.get_xlabel() == "episodes"
+    raw, smoothed, greedy, sampled = axes.lines
+    assert raw.get_ydata()[0] == smoothed.get_ydata()[0] == 0.0
+    for points, rates in (greedy, (0.3, 0.9)), (sampled, (0.2, 0.8)):
+        assert points.get_linestyle() == "None"  # between two measurements nothing was measured
+        assert (tuple(points.get_xdata()), tuple(points.get_ydata())) == ((0, 320), rates)
 
 
 # --- eval and bad input
@@ -321,11 +360,15 @@ def test_eval_shows_what_could_not_be_measured(tiny, capsys, monkeypatch):
 @pytest.mark.parametrize(
     ("command", "culprit"),
     [
-        ("tain", "'tain', did you mean train"),
-        ("play TextMth-v0", "'TextMth-v0', did you mean TextMath-v0"),
+        ("tain", "no command 'tain'; see textgym --help. Did you mean train?"),
+        ("play TextMth-v0", "no environment 'TextMth-v0'; see textgym list. Did you mean TextMath-v0?"),
+        ("play math", "Did you mean TextMath-v0?"),
         ("play no_such_module:TextMath-v0", "can't import 'no_such_module'"),
         ("play CartPole-v1", "CartPole-v1 is not an environment of text"),
-        ("play TextCopy-v0 --difficulty 3", "no setting 'difficulty'"),
+        (
+            "play TextCopy-v0 --difficulty 3",
+            "no setting 'difficulty'; it has min_length, max_length, alphabet, template",
+        ),
         ("play TextMath-v0 --difficulty 9", "difficulty must be a whole number from 1 to 5, got 9"),
         ("play TextMath-v0 --split dev", "got 'dev'"),
         ("play TextMath-v0 --env-kwargs digits", "key=value, got 'digits'"),
@@ -333,7 +376,10 @@ def test_eval_shows_what_could_not_be_measured(tiny, capsys, monkeypatch):
         ("list --jso", "--jso"),
         ("eval --env TextMath-v0 --policy /nowhere/model", "/nowhere/model"),
         ("eval --env TextMath-v0 --policy no_such_model", "can't load 'no_such_model'"),
-        ("eval --env textmath-v0", "did you mean TextMath-v0"),
+        ("eval --env TextMath-v0 --policy ./none", "no model folder at ./none"),
+        ("eval --env TextMath-v0 --policy none/", "no model folder at none/"),
+        ("eval --env TextMath-v0 --policy runs/a/none", "no model folder at runs/a/none"),
+        ("eval --env textmath-v0", "Did you mean TextMath-v0?"),
         ("eval --env TextMath-v0 --episodes 0", "episodes must be >= 1, got 0"),
         ("eval --env TextMath-v0 --samples 1", "samples must be >= 2, got 1"),
         ("train", "--env"),
@@ -344,7 +390,7 @@ def test_eval_shows_what_could_not_be_measured(tiny, capsys, monkeypatch):
         ("train --env TextMath-v0 --grup-size 1", "--grup-size"),
         ("train --env TextMath-v0 --total-episodes 0", "total_episodes must be >= 1, got 0"),
         ("train --env TextMath-v0 --env-kwargs dificulty=1", "no setting 'dificulty'"),
-        ("train --env TextMath-v1", "'TextMath-v1', did you mean TextMath-v0"),
+        ("train --env TextMath-v1", "'TextMath-v1'; see textgym list. Did you mean TextMath-v0?"),
         ("train --resume", "--resume needs --out"),
         ("train --resume --out /nowhere/run", "no run to resume in /nowhere/run"),
     ],
@@ -354,8 +400,30 @@ def test_bad_input_is_named(command, culprit, capsys, tmp_path, monkeypatch):
     assert main(command.split()) == 2
     error = " ".join(capsys.readouterr().err.replace("│", " ").split())
     assert culprit in error
-    assert "Traceback" not in error and len(error) < 1000
+    assert "Traceback" not in error and "environment creator" not in error and len(error) < 1000
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["TextWorld-v0", "CartPole-v9", "x"])
+def test_names_that_are_not_close_are_not_suggested(name, capsys):
+    assert main(["play", name]) == 2
+    assert capsys.readouterr().err == f"textgym: there is no environment {name!r}; see textgym list\n"
+
+
+def test_the_hub_is_asked_once(capsys, monkeypatch):
+    """huggingface_hub repeats a request that fails, for half a minute, and transformers lets it."""
+    asked = []
+
+    def no_network(url):
+        asked.append(url)
+        raise RuntimeError("name or service not known")
+
+    monkeypatch.setattr("textgym.agents.policy.get_hf_file_metadata", no_network)
+    monkeypatch.setattr("transformers.AutoConfig.from_pretrained", pytest.fail)
+    monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", pytest.fail)
+    assert main(["eval", "--policy", "runs/none", "--env", "TextMath-v0"]) == 2
+    assert "can't load 'runs/none'" in capsys.readouterr().err
+    assert len(asked) == 1 and asked[0].endswith("/runs/none/resolve/main/config.json")
 
 
 # --- the demo

@@ -13,10 +13,11 @@ import importlib
 import io
 import json
 import math
+import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -63,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     try:
         if argv[0] not in COMMANDS:
-            raise BadInput(f"there is no command {argv[0]!r}{_close(argv[0], COMMANDS)}; see textgym --help")
+            raise BadInput(f"there is no command {argv[0]!r}; see textgym --help{_did_you_mean(argv[0], COMMANDS)}")
         return COMMANDS[argv[0]](argv[1:])
     except BadInput as error:
         print(f"textgym: {error}", file=sys.stderr)
@@ -86,16 +87,18 @@ class ListOptions:
 
 
 def list_envs(argv: list[str]) -> int:
-    """Print what there is, as a table of at most 80 columns."""
+    """Print what there is, as a table of at most 80 columns; an env that fails is named, and the status is 1."""
     options = _parse(ListOptions, argv, "list")
-    envs = [
-        _describe(env_id, spec.kwargs["task"])
-        for env_id, spec in sorted(gym.registry.items())
-        if str(spec.entry_point).startswith("textgym.")
-    ]
+    envs, status = [], 0
+    for env_id in sorted(filter(_is_ours, gym.registry)):
+        try:
+            envs.append(_describe(env_id, gym.registry[env_id].kwargs["task"]))
+        except Exception as error:
+            print(f"textgym: {env_id} is broken: {error!r}", file=sys.stderr)
+            status = 1
     if options.json:
         print(json.dumps(envs, indent=2))
-        return 0
+        return status
     line = "  {:<25} {:<22} {:<14} {:>6} {:>7}"
     print(line.format("id", "observation", "action", "random", "perfect"))
     for task in TASKS:
@@ -104,7 +107,7 @@ def list_envs(argv: list[str]) -> int:
             if env["task"] == task:
                 scores = f"{env['random']:.2f}", f"{env['oracle']:.2f}"
                 print(line.format(env["id"], env["observation_space"], env["action_space"], *scores))
-    return 0
+    return status
 
 
 def _describe(env_id: str, task: str) -> dict[str, Any]:
@@ -168,7 +171,7 @@ def _mean_return(env: gym.Env[Any, Any], act: Callable[[], Any]) -> float:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class PlayOptions:
-    """Answer problems yourself: one line is one answer."""
+    """Answer problems yourself: one line is one answer, and after each problem a line says whether to go on, y or n."""
 
     env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ID")]
     """Environment id, such as TextMath-v0."""
@@ -224,13 +227,20 @@ def _play_episode(env: Any, seed: int | None) -> bool:
 
 
 def _answer() -> str:
-    while not (answer := input("> ").strip()):
+    while not (answer := _ask("> ")):
         print("Type an answer and press Enter; Ctrl-D ends the game.")
     return answer
 
 
 def _wants_more() -> bool:
-    return input("\nAnother problem? [Y/n] ").strip().lower() not in ("n", "no", "q", "quit")
+    return _ask("\nAnother problem? [Y/n] ").lower() not in ("n", "no", "q", "quit")
+
+
+def _ask(question: str) -> str:
+    line = input(question).strip()
+    if not sys.stdin.isatty():
+        print(line)  # where nobody typed, nothing has ended the line
+    return line
 
 
 # --- train ------------------------------------------------------------------------------------------------------------
@@ -340,7 +350,7 @@ def _announcement(run: Run, resumed: bool) -> str:
     lines = [
         f"Policy:  {settings.policy}, {size / 1e6:,.1f} million parameters on {run.agent.policy.device}",
         f"Learns:  {env}, by {settings.agent}" + (f" ({settings.preset})" if settings.preset else ""),
-        f"Plan:    {settings.total_episodes:,} episodes, {each:,} in an update; success is measured",
+        f"Plan:    {settings.total_episodes:,} episodes, {each:,} in an update{together}; success is measured",
         f"         before and after, on the first {settings.eval_episodes:,} held-out problems",
         f"Folder:  {run.out}",
     ]
@@ -364,7 +374,7 @@ def _print_summary(summary: dict[str, Any], out: Path) -> None:
     console = Console()
     console.print()
     console.print(table)
-    print(f"{summary['samples']:,} answers in {summary['seconds']:.0f} seconds of training.")
+    print(f"{summary['samples']:,} episodes in {summary['seconds']:.0f} seconds of training.")
     print(f"Model, curve and metrics are in {out}: see {out / 'curve.png'}.")
 
 
@@ -504,7 +514,7 @@ def _find_env(env_id: str) -> str:
             raise BadInput(f"can't import {module!r}, the module in {env_id!r}: {error}") from None
     if name not in gym.registry:
         ours = [other for other in gym.registry if _is_ours(other)]
-        raise BadInput(f"there is no environment {name!r}{_close(name, ours)}; see textgym list")
+        raise BadInput(f"there is no environment {name!r}; see textgym list{_did_you_mean(name, ours)}")
     if not _is_ours(name):
         raise BadInput(f"{name} is not an environment of text; see textgym list")
     return name
@@ -514,10 +524,15 @@ def _is_ours(env_id: str) -> bool:
     return str(gym.registry[env_id].entry_point).startswith("textgym.")
 
 
-def _close(name: str, names: Any) -> str:
-    lower = {other.lower(): other for other in names}
-    found = difflib.get_close_matches(name.lower(), lower, cutoff=0.5)
-    return f", did you mean {' or '.join(lower[other] for other in found)}?" if found else ""
+def _did_you_mean(name: str, names: Iterable[str]) -> str:
+    """Return a question after the closest name, if one is close; what all ids share makes none so."""
+
+    def core(name: str) -> str:
+        return re.sub(r"^text|-v\d+$", "", name.lower())
+
+    cores = {core(other): other for other in names}
+    found = difflib.get_close_matches(core(name), cores, n=1, cutoff=0.65)
+    return f". Did you mean {cores[found[0]]}?" if found else ""
 
 
 @contextlib.contextmanager
@@ -526,7 +541,8 @@ def _complaints() -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, OSError, ImportError, gym.error.Error) as error:
-        raise BadInput(str(error).split(" The cause:")[0]) from error
+        # The causes are for developers, and so are the kwargs that Gymnasium adds.
+        raise BadInput(re.split(" The cause:| was raised from the environment creator", str(error))[0]) from error
 
 
 def _quieten() -> None:
