@@ -10,39 +10,52 @@ A process that fails ends the others: the launcher stops them. One that hangs do
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import torch
-from accelerate import PartialState
-from accelerate.utils import broadcast, broadcast_object_list, gather, gather_object, parse_flag_from_env, reduce
+from accelerate import PartialState, utils
 from torch import Tensor, nn
-
-__all__ = [
-    "agreed",
-    "anywhere",
-    "gather",
-    "gather_object",
-    "mean",
-    "processes",
-    "share_gradients",
-    "share_parameters",
-    "total",
-]
 
 T = TypeVar("T")
 
 
 def processes() -> PartialState:
-    """Return who we are: ``num_processes``, ``process_index``, ``is_main_process``, ``device``; joins at first use."""
-    cpu = parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
-    return PartialState(cpu=cpu)
+    """Return who we are: ``num_processes``, ``process_index``, ``is_main_process``, ``device``; joins at first use.
+
+    Raises:
+        RuntimeError: if the launcher started more than have joined, which would be so many runs of one process.
+    """
+    cpu = utils.parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available()
+    state = PartialState(cpu=cpu)
+    if state.num_processes != int(os.environ.get("WORLD_SIZE", "1")):
+        raise RuntimeError(
+            f"the launcher started {os.environ['WORLD_SIZE']} processes, but {state.num_processes} joined: on CPUs set "
+            f"ACCELERATE_USE_CPU=true, and make no accelerate.PartialState() before the agent"
+        )
+    return state
 
 
 def total(values: Tensor) -> Tensor:
     """Return the sum over the processes, elementwise."""
-    result: Tensor = reduce(values, "sum")
+    processes()
+    result: Tensor = utils.reduce(values, "sum")
     return result
+
+
+def gather(values: Tensor) -> Tensor:
+    """Return the rows of all processes, which have equally many."""
+    processes()
+    result: Tensor = utils.gather(values)
+    return result
+
+
+def gather_object(value: T) -> list[T]:
+    """Return the values of all processes."""
+    processes()
+    values: list[T] = utils.gather_object([value])
+    return values
 
 
 def mean(values: Tensor) -> Tensor:
@@ -59,15 +72,16 @@ def anywhere(*flags: bool) -> list[bool]:
 
 def agreed(value: T) -> T:
     """Return the main process's value."""
-    values = [value]
-    broadcast_object_list(values)
+    processes()
+    values: list[T] = utils.broadcast_object_list([value])
     return values[0]
 
 
 def share_parameters(parameters: Iterable[nn.Parameter]) -> None:
     """Give every process the parameters of the main one."""
+    processes()
     for parameter in parameters:
-        broadcast(parameter.data)
+        utils.broadcast(parameter.data)
 
 
 def share_gradients(parameters: Sequence[nn.Parameter]) -> None:

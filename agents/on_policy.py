@@ -167,7 +167,7 @@ class OnPolicyAgent(Agent):
             scaled = {n: v.item() * (1.0 if n.endswith(("_max", "_loss")) else share) for n, v in metrics.items()}
             totals = _add(totals, scaled)
         grad_norm = self.step_optimizer()
-        totals = functools.reduce(_add, gather_object([totals]))  # a process without rows knows only some names
+        totals = functools.reduce(_add, gather_object(totals))  # a process without rows knows only some names
         return {f"train/{_SB3_NAMES.get(n, n)}": value for n, value in (totals | {"grad_norm": grad_norm}).items()}
 
     def length_limit(self) -> int:

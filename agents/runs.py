@@ -128,6 +128,13 @@ class Run:
         return bool(processes().is_main_process)
 
     @property
+    def num_processes(self) -> int:
+        """How many processes train together."""
+        from textgym.agents.distributed import processes
+
+        return int(processes().num_processes)
+
+    @property
     def episodes_left(self) -> int:
         """How many there are to play; 0 or less when learning is done."""
         return self.settings.total_episodes - int(self.agent.num_timesteps)

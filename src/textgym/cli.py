@@ -346,7 +346,8 @@ def _announcement(run: Run, resumed: bool) -> str:
     settings = run.settings
     size = sum(parameter.numel() for parameter in run.agent.policy.parameters())
     env = settings.env + "".join(f", {name}={value}" for name, value in settings.env_kwargs.items())
-    each = run.agent.episodes_per_update
+    each, count = run.agent.episodes_per_update, run.num_processes
+    together = f" of {count} processes" if count > 1 else ""
     lines = [
         f"Policy:  {settings.policy}, {size / 1e6:,.1f} million parameters on {run.agent.policy.device}",
         f"Learns:  {env}, by {settings.agent}" + (f" ({settings.preset})" if settings.preset else ""),

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import textgym  # noqa: F401
-from textgym.agents import GRPO, PPO, REINFORCE, SFT, ExpertIteration
+from textgym.agents import GRPO, PPO, REINFORCE, SFT, CausalLM, ExpertIteration
 from textgym.agents.distributed import processes
 
 CASES = {
@@ -44,7 +44,10 @@ def train(name, shards_each, folder):
     if agent_class is not SFT:
         settings = {"prompts_per_update": 8} | settings
     env = gym.make("TextMath-v0", difficulty=1)
-    agent = agent_class("tiny", env, gradient_accumulation_steps=shards_each, **settings)
+    policy = CausalLM.load("tiny")
+    if name == "grpo" and processes().process_index == 1:  # it gets those of the main process
+        torch.nn.init.zeros_(policy.model.lm_head.weight)
+    agent = agent_class(policy, env, gradient_accumulation_steps=shards_each, **settings)
     before, metrics = [parameter.detach().clone() for parameter in agent.parameters()], []
     for i in range(4):
         if i == 2:
@@ -57,7 +60,7 @@ def train(name, shards_each, folder):
 
 
 def launch(arguments, count=2, timeout=100):
-    """Run this file in several processes as ``accelerate launch --cpu`` does, without its own start-up time."""
+    """Run this file in several processes as ``accelerate launch`` does, without its own start-up time."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -124,12 +127,20 @@ def test_a_process_that_dies_ends_the_others(tmp_path):
 
 @pytest.mark.slow
 def test_accelerate_launch_trains_and_only_the_main_process_writes(tmp_path):
-    command = ["-m", "accelerate.commands.launch", "--num_processes", "2", "--cpu", "--main_process_port", "0"]
+    # With --cpu, accelerate starts a single process unless there is MPI; CPUs are what is left without GPUs.
+    command = ["-m", "accelerate.commands.launch", "--num_processes", "2", "--multi_gpu", "--main_process_port", "0"]
     command += ["-m", "textgym", "train", "--agent", "grpo", "--env", "TextMath-v0", "--total-episodes", "64"]
     command += ["--prompts-per-update", "8", "--group-size", "2", "--max-new-tokens", "4", "--eval-episodes", "8"]
     for more in ["--out", str(tmp_path / "run")], ["--resume", "--out", str(tmp_path / "run")]:
-        done = subprocess.run([sys.executable, *command, *more], capture_output=True, text=True, timeout=100)
+        done = subprocess.run(
+            [sys.executable, *command, *more],
+            env=os.environ | {"CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
+            capture_output=True,
+            text=True,
+            timeout=100,
+        )
         assert done.returncode == 0, done.stderr
+        assert "16 in an update of 2 processes" in done.stdout
         assert done.stdout.count("Before:") == done.stdout.count("Folder:") == 1
         command = command[: command.index("train") + 1]
     lines = [json.loads(line) for line in (tmp_path / "run/metrics.jsonl").read_text().splitlines()]
