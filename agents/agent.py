@@ -53,7 +53,7 @@ class AgentConfig:
     """What every agent can be told."""
 
     learning_rate: float | None = None
-    """AdamW step size; None: 1e-4 below 10 million parameters, 1e-5 below a billion, 1e-6 above."""
+    """AdamW step size; None: 1e-4 below 10 million trained parameters, 1e-5 below a billion, 1e-6 above."""
     warmup_updates: int = 10
     """Updates over which the learning rate rises linearly from 0."""
     lr_schedule: Literal["constant", "linear"] = "constant"
@@ -64,6 +64,14 @@ class AgentConfig:
     """Longest response in a sequence-level env, in tokens; a token-level env has a limit of its own."""
     micro_batch_size: int | None = None
     """Rows in one forward and backward pass; None: as many as keep the logits below 256 MB."""
+    bf16: bool = False
+    """Run the model under bfloat16 autocast, in sampling and in training; weights and losses stay as they are."""
+    gradient_checkpointing: bool = False
+    """Compute activations again for the gradient instead of keeping them: a forward pass more, memory for one layer."""
+    lora_rank: int | None = None
+    """Train additions of this rank to the linear layers, and not the weights (LoRA; needs peft); None: the weights."""
+    lora_alpha: float = 32.0
+    """The additions are scaled by this / lora_rank."""
     gradient_accumulation_steps: int = 1
     """Shards that a process plays one after the other for an update. 2 processes with 1 do what 1 with 2 does."""
     checkpoint_every: int = 50
@@ -91,8 +99,11 @@ class AgentConfig:
                 raise ValueError(f"{name} must be >= 1, got {value}")
         if self.learning_rate is not None and not self.learning_rate >= 0:
             raise ValueError(f"learning_rate must be >= 0, got {self.learning_rate}")
-        if not self.max_grad_norm > 0:
-            raise ValueError(f"max_grad_norm must be > 0, got {self.max_grad_norm}")
+        for name in ("max_grad_norm", "lora_alpha"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be > 0, got {getattr(self, name)}")
+        if self.lora_rank is not None and self.lora_rank < 1:
+            raise ValueError(f"lora_rank must be >= 1, got {self.lora_rank}")
         for name in ("warmup_updates", "seed"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be >= 0, got {getattr(self, name)}")
@@ -150,6 +161,7 @@ class Agent(ABC):
         self.num_timesteps = 0
         """Episodes played so far."""
         self.num_updates = 0
+        self._set_up_policy()
         self._setup_model()
         share_parameters(self.parameters())
         self.learning_rate = self._pick_learning_rate()
@@ -240,6 +252,9 @@ class Agent(ABC):
     def save(self, path: str | Path) -> None:
         """Write a folder from which ``load`` resumes exactly; ``path/model`` is a ``transformers`` model.
 
+        With LoRA that is the model without the adapter, and ``path/adapter`` has the adapter for peft;
+        ``policy.save`` writes the two as one model.
+
         The folder is replaced as a whole: a crash in the middle leaves the old one, or both.
         """
         if processes().is_main_process:
@@ -250,7 +265,7 @@ class Agent(ABC):
         fresh, old = path.with_name(path.name + ".new"), path.with_name(path.name + ".old")
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
-        self.policy.save(fresh / "model")
+        self.policy.save_apart(fresh)
         torch.save(self._state(), fresh / "agent.pt")
         if path.exists():
             shutil.rmtree(old, ignore_errors=True)
@@ -284,6 +299,8 @@ class Agent(ABC):
         dtype = state["dtype"] if dtype == "saved" else dtype
         policy = CausalLM.load((path / "model").resolve(), device=device, dtype=dtype)
         agent = cls(policy, env, logdir=logdir, verbose=verbose, **state["config"])
+        if agent.config.lora_rank is not None:
+            policy.load_adapter(path)
         agent._restore(state)
         return agent
 
@@ -342,6 +359,14 @@ class Agent(ABC):
                 f"{processes().num_processes} * {self.config.gradient_accumulation_steps}"
             )
         return number // self.num_shards
+
+    def _set_up_policy(self) -> None:
+        """Make the policy train as the config says; the adapter of an earlier agent becomes part of the weights."""
+        config = self.config
+        self.policy.bf16, self.policy.gradient_checkpointing = config.bf16, config.gradient_checkpointing
+        self.policy.merge_lora()
+        if config.lora_rank is not None:
+            self.policy.add_lora(config.lora_rank, config.lora_alpha, seed=config.seed)
 
     def _setup_model(self) -> None:
         """Make what else the agent needs, before the optimiser is made."""

@@ -5,7 +5,6 @@ An algorithm's ``update`` reads: ``collect`` a batch, compute what it should hav
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
@@ -59,7 +58,7 @@ class OnPolicyAgent(Agent):
     def _setup_model(self) -> None:
         super()._setup_model()
         self.generators = [torch.Generator(self.policy.device) for _ in self.shards]
-        self.reference = copy.deepcopy(self.policy) if self.uses_reference else None
+        self.reference = self.policy.reference() if self.uses_reference else None
 
     @property
     def generator(self) -> torch.Generator:
@@ -68,7 +67,7 @@ class OnPolicyAgent(Agent):
 
     @property
     def uses_reference(self) -> bool:
-        """Whether a copy of the initial policy is kept, to stay near it."""
+        """Whether the initial policy is kept, to stay near it: as a copy, or with LoRA as the same weights."""
         return False
 
     @property
@@ -192,13 +191,13 @@ class OnPolicyAgent(Agent):
 
     def _state(self) -> dict[str, Any]:
         state = super()._state()
-        if self.reference is not None:
+        if self.reference is not None and self.policy.lora is None:
             state["reference"] = self.reference.model.state_dict()
         return state
 
     def _restore(self, state: dict[str, Any]) -> None:
         super()._restore(state)
-        if self.reference is not None:
+        if self.reference is not None and self.policy.lora is None:
             self.reference.model.load_state_dict(state["reference"])
 
 

@@ -119,7 +119,7 @@ class CausalLM:
         self._save(folder, merged=True)
 
     def save_apart(self, folder: str | Path) -> None:
-        """Write ``folder/model`` as ``save`` does, with LoRA without the adapter, which ``folder/adapter`` has for peft."""
+        """Write ``folder/model`` as ``save`` does, but leave an adapter to ``folder/adapter``, in peft's format."""
         self._save(Path(folder, "model"), merged=False)
         if self.lora is not None:
             save_adapter(self.lora, Path(folder, "adapter"))

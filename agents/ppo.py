@@ -112,7 +112,7 @@ class PPO(OnPolicyAgent):
     def parameters(self) -> list[nn.Parameter]:
         """Return those of the policy and of the critic."""
         trunk = self.critic.model.base_model.parameters() if self.critic else []
-        return [*super().parameters(), *trunk, *self.value_head.parameters()]
+        return [*super().parameters(), *(p for p in trunk if p.requires_grad), *self.value_head.parameters()]
 
     def update(self) -> dict[str, float]:
         """Sample a batch, estimate advantages, and take ``n_epochs * n_minibatches`` steps."""

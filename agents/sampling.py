@@ -69,7 +69,7 @@ def sample(
     ids, mask = pad_left(list(unique), pad_id, device)
     tokens = torch.full((len(prompts), max_new_tokens), pad_id, device=device)
     logprobs = torch.zeros(len(prompts), max_new_tokens, device=device)
-    with torch.inference_mode():
+    with torch.inference_mode(), policy.forward_pass():
         logits, cache = _prefill(policy, ids, mask)
         logits, decode = logits[which], Decoder(policy.model, cache, mask, which, max_new_tokens)
         rows = torch.arange(len(prompts), device=device)
