@@ -6,6 +6,8 @@ was no launcher there is one process, and nothing is sent.
 
 A process that fails ends the others: the launcher stops them. One that hangs does so when the timeout of
 ``torch.distributed`` has passed, after 10 minutes (NCCL) or 30 (gloo).
+
+Left out: weights sharded over the processes (FSDP2). Tested with gloo on CPUs; nobody has run it with NCCL on GPUs.
 """
 
 from __future__ import annotations
