@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from textgym.agents.agent import AgentConfig
+from textgym.agents.distributed import mean, total
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import CausalLM, Evaluated
 from textgym.agents.rollout import Rollout, Row, stack
@@ -77,7 +78,7 @@ class DPO(OnPolicyAgent):
     def update(self) -> dict[str, float]:
         """Take the next pairs from the file or from the env, and ``n_epochs * n_minibatches`` steps on them."""
         batch, metrics = self._sampled_pairs() if self.config.pairs is None else (self._next_pairs(), {})
-        if not batch.prompts:
+        if not total(torch.tensor(len(batch.prompts), device=batch.tokens.device)):
             return metrics
         self.write_transcripts(
             [
@@ -107,24 +108,27 @@ class DPO(OnPolicyAgent):
         """Sample groups of answers, and return pairs of them with what the groups say of the policy."""
         rollout = self.collect()
         rows = contrasting_pairs(rollout.returns, rollout.group_ids)
-        metrics = rollout_metrics(rollout) | {"rollout/frac_kept": len(rows) / len(rollout.prompts)}
+        kept = torch.zeros_like(rollout.returns).index_fill(0, rows, 1.0)
+        metrics = rollout_metrics(rollout) | {"rollout/frac_kept": mean(kept).item()}
         return rollout.select(rows), metrics
 
     def _next_pairs(self) -> Rollout:
         """Return the next pairs of the file, which is shuffled anew for each pass, by the config's seed."""
-        size, total = self.config.prompts_per_update, len(self.pairs)
-        positions = range(self.num_updates * size, (self.num_updates + 1) * size)
+        size, count = self.in_shards("prompts_per_update"), len(self.pairs)
+        start = self.num_updates * self.config.prompts_per_update
+        positions = range(start + self.shards.start * size, start + self.shards.stop * size)
         orders = {
-            epoch: np.random.default_rng([self.config.seed, epoch]).permutation(total)
-            for epoch in {position // total for position in positions}
+            epoch: np.random.default_rng([self.config.seed, epoch]).permutation(count)
+            for epoch in {position // count for position in positions}
         }
-        self.num_timesteps += 2 * size
-        self.generator.manual_seed(self.update_seed())  # for ``minibatches``, as ``collect`` does
-        return _as_rollout(self.policy, [self.pairs[orders[p // total][p % total]] for p in positions])
+        self.num_timesteps += 2 * self.config.prompts_per_update
+        self.seed_generators()  # for ``minibatches``, as ``collect`` does
+        return _as_rollout(self.policy, [self.pairs[orders[p // count][p % count]] for p in positions])
 
     def _step(self, batch: Rollout, reference: Tensor, rows: Tensor) -> dict[str, float]:
         """Take one optimiser step on some pairs; ``reference`` (B, T) is what the initial policy makes of all."""
-        beta, seen = self.config.beta, []
+        beta, seen = self.config.beta, [torch.zeros(2, 0, device=rows.device)]
+        pairs = total(torch.tensor(len(rows) // 2, device=rows.device))
 
         def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             logps, initial = (
@@ -133,18 +137,18 @@ class DPO(OnPolicyAgent):
             )
             seen.append(torch.stack([logps.detach(), beta * (logps.detach() - initial)]))
             losses = dpo_loss(logps[::2], logps[1::2], initial[::2], initial[1::2], beta, self.config.label_smoothing)
-            return losses.sum() / (len(rows) // 2), {}
+            return losses.sum() / pairs, {}
 
         metrics = self.step(batch, rows, loss)
         logps, rewards = torch.cat(seen, 1)
         margins = rewards[::2] - rewards[1::2]
         return metrics | {
-            "train/rewards/chosen": rewards[::2].mean().item(),
-            "train/rewards/rejected": rewards[1::2].mean().item(),
-            "train/rewards/margins": margins.mean().item(),
-            "train/rewards/accuracies": (margins > 0).float().mean().item(),
-            "train/logps/chosen": logps[::2].mean().item(),
-            "train/logps/rejected": logps[1::2].mean().item(),
+            "train/rewards/chosen": mean(rewards[::2]).item(),
+            "train/rewards/rejected": mean(rewards[1::2]).item(),
+            "train/rewards/margins": mean(margins).item(),
+            "train/rewards/accuracies": mean(margins > 0).item(),
+            "train/logps/chosen": mean(logps[::2]).item(),
+            "train/logps/rejected": mean(logps[1::2]).item(),
         }
 
 

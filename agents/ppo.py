@@ -59,6 +59,8 @@ class PPOConfig(OnPolicyConfig):
     """Adapt ``kl_coef`` towards this KL of a whole episode, in nats."""
     kl_horizon: int = 10_000
     """Episodes over which it adapts."""
+    overlong: Literal["keep", "bootstrap"] = "keep"
+    """Answers cut by ``max_new_tokens``: keep the verdict on them, or put the critic's value in its place."""
     critic: Literal["shared", "separate"] = "shared"
     """A value head on the policy's own last states, or on those of a copy of the initial policy that learns apart."""
     critic_warmup_updates: int = 0
@@ -87,9 +89,10 @@ class PPO(OnPolicyAgent):
     """Proximal policy optimisation (see the module), on sequence-level and token-level envs.
 
     Truncation bootstraps: after an episode that a limit from outside ended stands the critic's value, after a
-    terminated one 0. Where that limit is ``max_new_tokens``, the value stands in place of the verdict on half an answer
-    (both would count the end twice): choose it so large that few answers reach it, or a policy that is often wrong
-    learns that it costs nothing to go on. Tokens that the env wrote between two turns are no time steps.
+    terminated one 0. An answer that ``max_new_tokens`` cut has had its verdict, and counts as terminated; with
+    ``overlong="bootstrap"`` the critic's value stands in place of that verdict (both would count the end twice), which
+    suits a limit that few answers reach: a policy that is often wrong would learn that it costs nothing to go on.
+    Tokens that the env wrote between two turns are no time steps.
     """
 
     Config: ClassVar[type[AgentConfig]] = PPOConfig
@@ -127,14 +130,16 @@ class PPO(OnPolicyAgent):
         batch = rollout.select(rows)
         mask = batch.action_mask
         old, values, last_values = self._look_back(batch)
-        at_end = torch.arange(mask.shape[1], device=mask.device) == batch.token_mask.sum(1, keepdim=True) - 1
-        rewards = torch.where(batch.cut[:, None] & at_end, 0.0, batch.rewards)
+        rewards, goes_on = batch.rewards, batch.truncated & ~batch.cut
+        if config.overlong == "bootstrap":
+            at_end = torch.arange(mask.shape[1], device=mask.device) == batch.token_mask.sum(1, keepdim=True) - 1
+            rewards, goes_on = torch.where(batch.cut[:, None] & at_end, 0.0, rewards), batch.truncated
         if self.reference is not None:
             kl = kl_penalty(old, self.logprobs(self.reference, batch), mask, "k1")
             rewards = rewards - self.kl_coef * kl.clamp(-10.0, 10.0)
             metrics |= {"train/kl_ref": mean(kl[mask]).item(), "train/kl_coef": self.kl_coef}
             self._adapt_kl_coef(mean(kl.sum(1)).item(), episodes)
-        last_values = torch.where(batch.truncated, last_values, 0.0)
+        last_values = torch.where(goes_on, last_values, 0.0)
         advantages, returns = gae(rewards, values, last_values, mask, config.gamma, config.gae_lambda)
         metrics |= _advantage_metrics(advantages, returns, values, mask)
         of_row = torch.zeros_like(rollout.returns).index_copy(0, rows, advantages.sum(1) / mask.sum(1))

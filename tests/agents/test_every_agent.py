@@ -134,7 +134,7 @@ def test_learning_rate_0_changes_no_bit_and_keeps_the_ratio_at_1(make_agent, nam
 def test_micro_batches_add_up_to_the_whole(make_agent, name):
     gradients = []
     for size in (None, 3):
-        agent = make_agent(name, micro_batch_size=size, n_minibatches=1, scale=3.0)
+        agent = make_agent(name, micro_batch_size=size, n_minibatches=1, max_new_tokens=40)
 
         def stop(agent=agent):
             gradients.append([p.grad.clone() for p in agent.parameters() if p.grad is not None])

@@ -44,9 +44,10 @@ def naive_loss(agent, rollout, old, old_values, last_values):
             out = agent.policy.model(torch.tensor([ids + tokens[:t]]), output_hidden_states=True)
             logp.append(out.logits[0, -1].log_softmax(-1)[token])
             values.append(agent.value_head(out.hidden_states[-1][0, -1])[0])
-        advantage, advantages, next_value = 0.0, [], float(last_values[i]) if rollout.truncated[i] else 0.0
+        bootstraps = rollout.cut[i] and config.overlong == "bootstrap"  # nothing but a cut truncates here
+        advantage, advantages, next_value = 0.0, [], float(last_values[i]) if bootstraps else 0.0
         for t in reversed(range(len(tokens))):
-            reward = 0.0 if rollout.cut[i] and t == len(tokens) - 1 else float(rollout.rewards[i, t])
+            reward = 0.0 if bootstraps and t == len(tokens) - 1 else float(rollout.rewards[i, t])
             delta = reward + config.gamma * next_value - float(old_values[i, t])
             advantage = delta + config.gamma * config.gae_lambda * advantage
             advantages.insert(0, advantage)
@@ -66,9 +67,10 @@ def naive_loss(agent, rollout, old, old_values, last_values):
     return loss
 
 
-def test_loss_and_gradients_equal_a_naive_loop(make_ppo, monkeypatch):
+@pytest.mark.parametrize("overlong", ["keep", "bootstrap"])
+def test_loss_and_gradients_equal_a_naive_loop(make_ppo, monkeypatch, overlong):
     """After the policy and the critic have moved away from the batch, so that ratios and clips act."""
-    agent = make_ppo(gamma=0.9, gae_lambda=0.8)
+    agent = make_ppo(gamma=0.9, gae_lambda=0.8, overlong=overlong)
     rollout = agent.collect()
     assert rollout.truncated.any() and rollout.terminated.any()
     generator = torch.Generator().manual_seed(0)
@@ -112,12 +114,15 @@ def test_values_stand_before_each_token_and_after_the_last(make_ppo):
         torch.testing.assert_close(last_values[i], expected[-1], atol=1e-4, rtol=1e-4)
 
 
-def test_truncation_bootstraps_and_termination_does_not(make_ppo, monkeypatch):
-    agent = make_ppo(gae_lambda=1.0, normalize_advantage=False)
+@pytest.mark.parametrize("overlong", ["keep", "bootstrap"])
+def test_truncation_bootstraps_and_termination_does_not(make_ppo, monkeypatch, overlong):
+    agent = make_ppo(gae_lambda=1.0, normalize_advantage=False, overlong=overlong)
     agent.value_head.bias.data.fill_(4.5)
     rollout = agent.collect()
     rollout.cut[5:] = False  # as if a wrapper's limit had ended these: their rewards are their own
-    expected = torch.where(rollout.cut, 0.0, rollout.returns) + torch.where(rollout.truncated, 4.5, 0.0)
+    expected = rollout.returns + torch.where(rollout.truncated & ~rollout.cut, 4.5, 0.0)
+    if overlong == "bootstrap":
+        expected = torch.where(rollout.cut, 4.5, expected)
     assert rollout.cut.any() and (rollout.truncated & ~rollout.cut).any() and not rollout.truncated.all()
     seen = {}
     monkeypatch.setattr(agent, "_step", lambda batch, rows, old, values, adv, ret: seen.update(returns=ret) or {})
