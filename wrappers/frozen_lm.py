@@ -58,8 +58,8 @@ class ContextReader:
 
     def __init__(self, model: Model, num_contexts: int) -> None:
         """Load ``model`` if it is a name."""
-        self.name = recorded(model)
-        self.policy = self.name.policy if isinstance(self.name, Frozen) else CausalLM.load(self.name)
+        self._model = recorded(model)
+        self.policy = self._model.policy if isinstance(self._model, Frozen) else CausalLM.load(self._model)
         self._trunk = self.policy._trunk()
         self.size = int(self.policy.model.get_output_embeddings().weight.shape[1])
         self.contexts: list[list[int]] = [[] for _ in range(num_contexts)]
@@ -73,6 +73,11 @@ class ContextReader:
         self._can_cache = has_plain_layers(self._head_cache)
         self._final_rows, self._final_states = np.arange(0), self._states[:0]
         self._ranked: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def has(self, model: Model) -> bool:
+        """Return whether this reads with ``model``."""
+        known = recorded(model)
+        return known == self._model or (isinstance(known, Frozen) and known.policy is self.policy)
 
     @property
     def states(self) -> NDArray[np.float32]:
@@ -309,7 +314,7 @@ def find_reader(env: Any, model: Model) -> tuple[ContextReader, bool]:
         raise TypeError(f"a language model reads token-level envs (level='token'), got {env}")
     while env is not base:
         reader = getattr(env, "reader", None)
-        if isinstance(reader, ContextReader) and model in (reader.name, reader.policy):
+        if isinstance(reader, ContextReader) and reader.has(model):
             return reader, False
         env = env.env
     reader = ContextReader(model, getattr(base, "num_envs", 1))
@@ -317,6 +322,6 @@ def find_reader(env: Any, model: Model) -> tuple[ContextReader, bool]:
     if (ours.vocab_size, ours.stop_id) != (theirs.vocab_size, theirs.stop_id):
         raise ValueError(
             f"the env's vocabulary ({theirs.vocab_size} tokens) is not the model's ({ours.vocab_size}): make the env "
-            f"with tokenizer=policy.tokenizer, or with tokenizer={str(reader.name)!r}"
+            f"with tokenizer=policy.tokenizer"
         )
     return reader, True
