@@ -8,7 +8,7 @@ One file for the family of arXiv 2402.03300; a preset is a choice of switches:
 - ``gspo``: 2507.18071: one importance ratio for a sequence.
 - ``rloo``: 2402.14740: leave-one-out baseline, sums over tokens, no ratio, KL in the reward.
 
-Left out: LoRA, sampling engines other than ours (and with them off-policy corrections).
+Left out: sampling engines other than ours (and with them off-policy corrections).
 """
 
 from __future__ import annotations
