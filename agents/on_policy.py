@@ -61,11 +61,6 @@ class OnPolicyAgent(Agent):
         self.reference = self.policy.reference() if self.uses_reference else None
 
     @property
-    def generator(self) -> torch.Generator:
-        """The random stream of the first shard."""
-        return self.generators[0]
-
-    @property
     def uses_reference(self) -> bool:
         """Whether the initial policy is kept, to stay near it: as a copy, or with LoRA as the same weights."""
         return False

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 import textgym  # noqa: F401
-from textgym.agents import GRPO, PPO, REINFORCE, SFT, CausalLM, ExpertIteration
+from textgym.agents import DPO, GRPO, PPO, REINFORCE, SFT, CausalLM, ExpertIteration
 from textgym.agents.distributed import processes
 
 CASES = {
@@ -31,6 +31,7 @@ CASES = {
     "reinforce": (REINFORCE, {}),
     "moving": (REINFORCE, {"baseline": "moving_average"}),
     "reinforce_pp": (REINFORCE, {"preset": "reinforce_pp"}),
+    "dpo": (DPO, {"group_size": 4}),
     "expert_iteration": (ExpertIteration, {"group_size": 4, "n_minibatches": 2}),
     "sft": (SFT, {"batch_size": 16}),
 }

@@ -432,10 +432,10 @@ def test_predict_keeps_stop_tokens_between_turns_where_pad_is_the_same_token(mak
 def test_predict_and_evaluation_touch_no_training_state(make_policy, make_bandit):
     agent = make_agent(make_policy(scale=2.0), make_bandit)
     agent.learn(1)
-    state, mode = agent.generator.get_state(), agent.policy.model.training
+    state, mode = agent.generators[0].get_state(), agent.policy.model.training
     world = torch.get_rng_state()
     agent.predict("a or b?")
-    assert torch.equal(state, agent.generator.get_state()) and torch.equal(world, torch.get_rng_state())
+    assert torch.equal(state, agent.generators[0].get_state()) and torch.equal(world, torch.get_rng_state())
     assert agent.policy.model.training == mode
 
 
