@@ -54,7 +54,8 @@ class PPOConfig(OnPolicyConfig):
     target_kl: float | None = None
     """End the update when the step's approximate KL exceeds 1.5 times this."""
     kl_coef: float = 0.0
-    """Weight of the KL divergence from the initial policy in the reward; above 0 a copy of it is kept."""
+    """Weight of the KL divergence from the initial policy in the reward; above 0 that is kept
+    (a copy; with LoRA the weights without the adapter)."""
     kl_target: float | None = None
     """Adapt ``kl_coef`` towards this KL of a whole episode, in nats."""
     kl_horizon: int = 10_000

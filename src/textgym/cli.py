@@ -344,7 +344,7 @@ def _check_same(given: Any, saved: Any) -> None:
 
 def _announcement(run: Run, resumed: bool) -> str:
     settings = run.settings
-    size = sum(parameter.numel() for parameter in run.agent.policy.parameters())
+    size = sum(parameter.numel() for parameter in run.agent.policy.model.parameters())
     env = settings.env + "".join(f", {name}={value}" for name, value in settings.env_kwargs.items())
     each, count = run.agent.episodes_per_update, run.num_processes
     together = f" of {count} processes" if count > 1 else ""
