@@ -59,6 +59,7 @@ def start_as_model(agent: BaseAlgorithm) -> None:
         TypeError: for any other agent.
     """
     policy: Any = agent.policy
+    outputs: list[Any]
     if isinstance(policy, ActorCriticPolicy):
         outputs, scale = [policy.action_net], 1.0
     elif isinstance(policy, DQNPolicy):
