@@ -435,6 +435,11 @@ class Agent(ABC):
         spec = env if isinstance(env, str) else env.spec
         if spec is None:
             raise ValueError(f"{env} was not made by gym.make; give its id or a vector env")
+        if not isinstance(spec, str) and (spec.additional_wrappers or spec.max_episode_steps):
+            raise ValueError(
+                f"{env} has wrappers, and an agent plays many envs at once: give it a vector env with vector wrappers, "
+                f"around gym.make_vec(..., num_envs={num_envs}, group_size={group_size}, autoreset_mode='Disabled')"
+            )
         return gym.make_vec(spec, num_envs=num_envs, group_size=group_size, autoreset_mode="Disabled")
 
     def _pick_learning_rate(self) -> float:

@@ -47,8 +47,8 @@ class GRPOConfig(OnPolicyConfig):
     dual_clip: float | None = None
     """Bound of the ratio where the advantage is negative, > 1."""
     kl_coef: float = 0.0
-    """Weight of the KL divergence from the initial policy; above 0 that is kept
-    (a copy; with LoRA the weights without the adapter)."""
+    """Weight of the KL divergence from the initial policy; above 0 that policy is kept (a
+    copy; with LoRA the weights without the adapter)."""
     kl_kind: KLKind = "k2"
     """Estimator of that KL in the loss; in the reward it is always k1."""
     kl_in_reward: bool = False

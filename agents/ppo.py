@@ -54,14 +54,15 @@ class PPOConfig(OnPolicyConfig):
     target_kl: float | None = None
     """End the update when the step's approximate KL exceeds 1.5 times this."""
     kl_coef: float = 0.0
-    """Weight of the KL divergence from the initial policy in the reward; above 0 that is kept
-    (a copy; with LoRA the weights without the adapter)."""
+    """Weight of the KL divergence from the initial policy in the reward, at most 10 nats a token; above 0 that policy
+    is kept (a copy; with LoRA the weights without the adapter)."""
     kl_target: float | None = None
     """Adapt ``kl_coef`` towards this KL of a whole episode, in nats."""
     kl_horizon: int = 10_000
     """Episodes over which it adapts."""
     overlong: Literal["keep", "bootstrap"] = "keep"
-    """Answers cut by ``max_new_tokens``: keep the verdict on them, or put the critic's value in its place."""
+    """Answers cut by ``max_new_tokens``: keep the verdict on them, or put the critic's value in its place. (The limit
+    of a token-level env is part of the task.)"""
     critic: Literal["shared", "separate"] = "shared"
     """A value head on the policy's own last states, or on those of a copy of the initial policy that learns apart."""
     critic_warmup_updates: int = 0
@@ -103,7 +104,7 @@ class PPO(OnPolicyAgent):
         super()._setup_model()
         self.kl_coef = self.config.kl_coef
         size = self.policy.model.get_output_embeddings().in_features
-        self.value_head = nn.Linear(size, 1, device=self.policy.device)
+        self.value_head = nn.utils.skip_init(nn.Linear, size, 1, device=self.policy.device)  # draws nothing
         nn.init.zeros_(self.value_head.weight)
         nn.init.zeros_(self.value_head.bias)
         self.critic: CausalLM | None = copy.deepcopy(self.policy) if self.config.critic == "separate" else None
@@ -130,17 +131,18 @@ class PPO(OnPolicyAgent):
         rows = torch.nonzero(usable).squeeze(1)
         batch = rollout.select(rows)
         mask = batch.action_mask
-        old, values, last_values = self._look_back(batch)
-        rewards, goes_on = batch.rewards, batch.truncated & ~batch.cut
+        goes_on = batch.truncated & (~batch.cut | (config.overlong == "bootstrap"))
+        old, values, last_values = self._look_back(batch, goes_on)
+        rewards = batch.rewards
         if config.overlong == "bootstrap":
             at_end = torch.arange(mask.shape[1], device=mask.device) == batch.token_mask.sum(1, keepdim=True) - 1
-            rewards, goes_on = torch.where(batch.cut[:, None] & at_end, 0.0, rewards), batch.truncated
+            rewards = torch.where(batch.cut[:, None] & at_end, 0.0, rewards)
         if self.reference is not None:
             kl = kl_penalty(old, self.logprobs(self.reference, batch), mask, "k1")
-            rewards = rewards - self.kl_coef * kl.clamp(-10.0, 10.0)
+            rewards = rewards - self.kl_coef * kl.clamp(-_MAX_KL, _MAX_KL)
             metrics |= {"train/kl_ref": mean(kl[mask]).item(), "train/kl_coef": self.kl_coef}
-            self._adapt_kl_coef(mean(kl.sum(1)).item(), episodes)
-        last_values = torch.where(goes_on, last_values, 0.0)
+            if self.num_updates >= config.critic_warmup_updates:
+                self._adapt_kl_coef(mean(kl.sum(1)).item(), episodes)
         advantages, returns = gae(rewards, values, last_values, mask, config.gamma, config.gae_lambda)
         metrics |= _advantage_metrics(advantages, returns, values, mask)
         of_row = torch.zeros_like(rollout.returns).index_copy(0, rows, advantages.sum(1) / mask.sum(1))
@@ -173,7 +175,7 @@ class PPO(OnPolicyAgent):
         weights[rows] = loss_weights(batch.action_mask[rows], "token", total=total)
         critic_only = self.num_updates < config.critic_warmup_updates
 
-        def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
+        def loss_of(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             mask, width = part.action_mask, part.tokens.shape[1]
 
             def of_part(values: Tensor) -> Tensor:
@@ -193,30 +195,37 @@ class PPO(OnPolicyAgent):
             error = value_loss(
                 values, of_part(old_values), of_part(returns), of_part(weights), mask, config.clip_range_vf
             )
-            total = config.vf_coef * error
+            loss = config.vf_coef * error
             if not critic_only:
-                total = total + pg_loss
-            if config.ent_coef > 0 and not critic_only:
-                total = total - config.ent_coef * torch.where(mask, of_part(weights) * now.entropies, 0.0).sum()
-            return total, metrics | {"pg_loss": pg_loss.detach(), "value_loss": error.detach()}
+                loss = loss + pg_loss
+                if config.ent_coef > 0:
+                    loss = loss - config.ent_coef * torch.where(mask, of_part(weights) * now.entropies, 0.0).sum()
+            return loss, metrics | {"pg_loss": pg_loss.detach(), "value_loss": error.detach()}
 
-        return self.step(batch, rows, loss, entropy_gradient=config.ent_coef > 0)
+        return self.step(batch, rows, loss_of, entropy_gradient=config.ent_coef > 0)
 
     @torch.no_grad()
-    def _look_back(self, batch: Rollout) -> tuple[Tensor, Tensor, Tensor]:
-        """Return log-probabilities (B, T), values (B, T) of the states before the tokens, and (B,) after the last."""
+    def _look_back(self, batch: Rollout, goes_on: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return what the policy and the critic thought when the batch was sampled.
+
+        Returns:
+            Log-probabilities (B, T), values (B, T) of the states before the tokens, and values (B,) of the states after
+            the last where the episode ``goes_on``, bool (B,); 0 elsewhere.
+        """
         logprobs, values = torch.zeros_like(batch.logprobs), torch.zeros_like(batch.logprobs)
-        last_values = torch.zeros_like(batch.logprobs[:, 0])
+        last_values = batch.logprobs.new_zeros(len(batch.logprobs))
+        extra = int(goes_on.any())  # one column more, for there may be no room for it in the model
         for rows in self.micro_batches(torch.arange(len(values), device=values.device), values.shape[1]):
             part = batch.select(rows)
             width, lengths = part.tokens.shape[1], part.token_mask.sum(1)
-            part.tokens = nn.functional.pad(part.tokens, (0, 1), value=self.policy.tokenizer.pad_id)
+            part.tokens = nn.functional.pad(part.tokens, (0, extra), value=self.policy.tokenizer.pad_id)
             now = self.policy.evaluate_tokens(
                 part.prompt_ids, part.prompt_mask, part.tokens, temperature=self.config.temperature
             )
             part_values = self.values(part, now.states)
             logprobs[rows, :width], values[rows, :width] = now.logprobs[:, :width], part_values[:, :width]
-            last_values[rows] = part_values.gather(1, lengths[:, None]).squeeze(1)
+            if extra:
+                last_values[rows] = torch.where(goes_on[rows], part_values.gather(1, lengths[:, None]).squeeze(1), 0.0)
         return logprobs, values, last_values
 
     def _adapt_kl_coef(self, kl: float, episodes: int) -> None:
@@ -237,6 +246,10 @@ class PPO(OnPolicyAgent):
         self.kl_coef = state["kl_coef"]
         if self.critic is not None:
             self.critic.model.load_state_dict(state["critic"])
+
+
+_MAX_KL = 10.0
+"""Bound of a single token's KL in the reward, in nats: one token that the reference hardly knows is not the batch."""
 
 
 def _advantage_metrics(advantages: Tensor, returns: Tensor, values: Tensor, mask: Tensor) -> dict[str, float]:

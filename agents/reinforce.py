@@ -35,8 +35,8 @@ class REINFORCEConfig(OnPolicyConfig):
     normalize_advantage: bool = False
     """Whiten the advantages over the tokens of the batch."""
     kl_coef: float = 0.0
-    """Weight of the KL divergence from the initial policy in the reward; above 0 that is kept
-    (a copy; with LoRA the weights without the adapter)."""
+    """Weight of the KL divergence from the initial policy in the reward; above 0 that
+    policy is kept (a copy; with LoRA the weights without the adapter)."""
 
     def __post_init__(self) -> None:
         """Check ranges."""

@@ -256,8 +256,8 @@ class _SequenceLevel:
             row.add(ids, True, logprobs, [0.0] * (len(ids) - 1) + [float(rewards[i])])
             row.response = responses[i]
             if terminations[i] or truncations[i]:
-                row.cut = not stopped
-                row.truncated = row.cut or bool(truncations[i] and not terminations[i])
+                row.cut = bool(terminations[i]) and not stopped
+                row.truncated = row.cut or not terminations[i]
                 row.terminated = not row.truncated
                 _note_end(row, infos, i)
             else:
@@ -316,6 +316,8 @@ class _WrappedTokenLevel(_TokenLevel):
 
     def __init__(self, policy: CausalLM, env: VectorEnv[Any, Any, Any]) -> None:
         super().__init__(policy, env)
+        if env.single_action_space != self.token_env.single_action_space:
+            raise ValueError(f"the actions of {env} are no longer the tokens: a language model can't play it")
         self.pending: dict[int, list[tuple[int, float]]] = {}  # what each running row has yet to play, last token first
         self.played: dict[int, list[int]] = {}
 
@@ -347,8 +349,10 @@ class _WrappedTokenLevel(_TokenLevel):
 
 
 def _note_end(row: Row, infos: dict[str, Any], i: int) -> None:
-    row.success = bool(infos["is_success"][i]) if "is_success" in infos else False
-    row.status = str(infos["reward_status"][i]) if "reward_status" in infos else "ok"
+    if "is_success" in infos and infos["_is_success"][i]:
+        row.success = bool(infos["is_success"][i])
+    if "reward_status" in infos and infos["_reward_status"][i]:
+        row.status = str(infos["reward_status"][i])
 
 
 def stack(policy: CausalLM, rows: list[Row], group_ids: Any) -> Rollout:

@@ -111,7 +111,8 @@ class ContextReader:
     def _rank(self, states: Tensor, k: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the k best next tokens, their log-probabilities (n, k), and their output embeddings (n, k, size)."""
         model = self.policy.model
-        logits = self.policy._logits(states.to(model.dtype)).float()[:, : self.policy.tokenizer.vocab_size]
+        with self.policy.forward_pass():
+            logits = self.policy._logits(states.to(model.dtype)).float()[:, : self.policy.tokenizer.vocab_size]
         logprobs, tokens = logits.log_softmax(1).topk(k, 1)
         return tokens, logprobs, model.get_output_embeddings().weight[tokens].float()
 
@@ -149,10 +150,11 @@ class ContextReader:
             (grown if self._cached[row] and new[:-1] == old else fresh).append(row)
         self.contexts = [list(context) for context in contexts]
         self._ranked = {}
-        if grown:
-            self._append(np.array(grown))
-        if fresh:
-            self._start(fresh)
+        with self.policy.forward_pass():
+            if grown:
+                self._append(np.array(grown))
+            if fresh:
+                self._start(fresh)
 
     def _append(self, rows: NDArray[np.int64]) -> None:
         """Add the last token of each of ``rows`` to the cache, in one forward; the other rows drop out of it."""

@@ -35,7 +35,8 @@ vocab_size).
 class ReferenceLogProb(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Adds β log p_ref(token | what precedes it) to the reward of each token.
 
-    **Reward.** The env's plus the term, which is at most 0, and -inf where the reference rules a token out.
+    **Reward.** The env's plus the term, which is at most 0. A token that the reference rules out counts as one of
+    log-probability -100: a reward of -inf would be taken for one that could not be computed.
 
     **Info.** ``reward/task`` and ``reward/reference_logprob``: the two, whose sum is the reward.
     """
@@ -110,6 +111,9 @@ def _make_score(env: Any, reference: Reference) -> _Score:
     return _ModelScore(reader if is_new else ContextReader(reader.policy, len(reader.contexts)))
 
 
+_LOWEST = -100.0
+
+
 class _CallableScore:
     """The log-probabilities of a function."""
 
@@ -126,7 +130,7 @@ class _CallableScore:
                 raise ValueError(f"the reference must return {(len(rows), self.vocab_size)}, got {logprobs.shape}")
             if not np.allclose(sums := np.exp(logprobs).sum(1), 1.0, atol=1e-3):
                 raise ValueError(f"the reference must return log-probabilities; those of a row sum to {sums}")
-            scores[rows] = logprobs[np.arange(len(rows)), tokens[rows]]
+            scores[rows] = np.maximum(logprobs[np.arange(len(rows)), tokens[rows]], _LOWEST)
         return scores
 
 
@@ -142,7 +146,9 @@ class _ModelScore:
         self.reader.read([context if plays else [] for context, plays in zip(contexts, played, strict=True)])
         states = torch.from_numpy(self.reader.states).to(policy.device, policy.model.dtype)
         drawn = torch.from_numpy(np.where(played, tokens, 0)).to(policy.device)
-        logprobs = policy._logits(states).double().log_softmax(1).gather(1, drawn[:, None])[:, 0]
+        with policy.forward_pass():
+            logits = policy._logits(states)
+        logprobs = logits.double().log_softmax(1).gather(1, drawn[:, None])[:, 0]
         return np.where(played, logprobs.cpu().numpy(), 0.0)
 
 

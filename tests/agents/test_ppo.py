@@ -7,6 +7,7 @@ import torch
 from gymnasium.vector import VectorWrapper
 
 from textgym.agents import PPO
+from textgym.agents import ppo as ppo_module
 from textgym.agents.losses import kl_penalty
 from textgym.agents.rollout import collect
 from textgym.envs import Score
@@ -75,11 +76,12 @@ def test_loss_and_gradients_equal_a_naive_loop(make_ppo, monkeypatch, overlong):
     assert rollout.truncated.any() and rollout.terminated.any()
     generator = torch.Generator().manual_seed(0)
     agent.value_head.weight.data += torch.randn(agent.value_head.weight.shape, generator=generator) / 5
-    old, old_values, last_values = agent._look_back(rollout)
+    goes_on = rollout.truncated & (overlong == "bootstrap")
+    old, old_values, last_values = agent._look_back(rollout, goes_on)
     for parameter in agent.parameters():
         parameter.data += 0.03 * torch.randn(parameter.shape, generator=generator)
     monkeypatch.setattr(agent, "collect", lambda: rollout)
-    monkeypatch.setattr(agent, "_look_back", lambda batch: (old, old_values, last_values))
+    monkeypatch.setattr(agent, "_look_back", lambda batch, goes_on: (old, old_values, last_values))
     seen = []
 
     def stop_here():
@@ -103,7 +105,7 @@ def test_values_stand_before_each_token_and_after_the_last(make_ppo):
         agent.value_head.weight.shape, generator=torch.Generator().manual_seed(0)
     )
     rollout = agent.collect()
-    logprobs, values, last_values = agent._look_back(rollout)
+    logprobs, values, last_values = agent._look_back(rollout, rollout.truncated)
     torch.testing.assert_close(logprobs[rollout.action_mask], rollout.logprobs[rollout.action_mask], atol=1e-4, rtol=0)
     for i in range(len(rollout.prompts)):
         ids = rollout.prompt_ids[i][rollout.prompt_mask[i].bool()].tolist()
@@ -111,7 +113,8 @@ def test_values_stand_before_each_token_and_after_the_last(make_ppo):
         states = agent.policy.model(torch.tensor([ids + tokens]), output_hidden_states=True).hidden_states[-1][0]
         expected = agent.value_head(states[len(ids) - 1 :]).squeeze(-1)
         torch.testing.assert_close(values[i, : len(tokens)], expected[:-1], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(last_values[i], expected[-1], atol=1e-4, rtol=1e-4)
+        last = expected[-1] if rollout.truncated[i] else torch.tensor(0.0)
+        torch.testing.assert_close(last_values[i], last, atol=1e-4, rtol=1e-4)
 
 
 @pytest.mark.parametrize("overlong", ["keep", "bootstrap"])
@@ -143,7 +146,7 @@ class FirstHalf:
 
 def test_the_critic_begins_at_0_and_learns_what_answers_are_worth(make_ppo):
     agent = make_ppo(64, FirstHalf(), critic_warmup_updates=99, learning_rate=1e-2, critic="separate")
-    assert (agent._look_back(agent.collect())[1] == 0).all()
+    assert (agent._look_back(agent.collect(), torch.zeros(64, dtype=torch.bool))[1] == 0).all()
     before, collect = [parameter.clone() for parameter in agent.policy.parameters()], agent.collect
 
     def all_terminated():
@@ -165,7 +168,7 @@ def test_a_separate_critic_changes_the_policy_only_through_the_advantages(make_p
     assert agent.critic.model is not agent.policy.model
     torch.nn.init.ones_(agent.value_head.weight)  # from 0 no gradient reaches the trunk
     rollout = agent.collect()
-    old, values, _ = agent._look_back(rollout)
+    old, values, _ = agent._look_back(rollout, rollout.truncated)
     zero = torch.zeros_like(values)
     agent.step_optimizer = lambda: 0.0
     agent._step(rollout, torch.arange(8), old, values, zero, zero + 3.0)
@@ -288,6 +291,43 @@ def test_both_levels_give_the_same_update(make_policy):
         parameters.append([parameter.detach().clone() for parameter in agent.parameters()])
     for first, second in zip(*parameters, strict=True):
         torch.testing.assert_close(first, second)
+
+
+def test_a_process_without_usable_episodes_steps_with_the_others(make_ppo, monkeypatch):
+    """Elsewhere there are three; here every verifier failed."""
+    agent = make_ppo(reward=FirstHalf())
+    rollout = agent.collect()
+    rollout.rewards[:] = torch.nan
+    agent.collect = lambda: rollout
+    real = ppo_module.total
+    monkeypatch.setattr(ppo_module, "total", lambda value: real(value) + 3)
+    before = [parameter.clone() for parameter in agent.parameters()]
+    agent.update()
+    assert all(torch.equal(a, b) for a, b in zip(before, agent.parameters(), strict=True))
+
+
+def test_the_context_may_be_full(make_policy, make_bandit):
+    policy = make_policy("gpt2", scale=2.0)
+    prompt = len(policy.tokenizer.encode_prompt("a or b?"))
+    policy.model.config.max_position_embeddings = prompt + 4
+    policy.model.transformer.wpe.weight = torch.nn.Parameter(policy.model.transformer.wpe.weight[: prompt + 4].clone())
+    agent = PPO(policy, make_bandit(8), prompts_per_update=8, max_new_tokens=5)
+    assert agent.collect().lengths.max() == 5
+    agent.update()
+
+
+def test_making_an_agent_draws_nothing_from_the_global_stream(make_ppo, make_policy):
+    state = torch.get_rng_state()
+    policy = make_policy()
+    torch.set_rng_state(state)
+    PPO(policy, gym.make("TextMath-v0"), prompts_per_update=2)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_wrappers_of_a_single_env_are_refused_with_the_way_out(make_policy):
+    env = gym.make("TextGuessNumber-v0", max_episode_steps=2)
+    with pytest.raises(ValueError, match="vector wrappers"):
+        PPO(make_policy(), env)
 
 
 @pytest.mark.parametrize(

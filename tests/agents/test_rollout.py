@@ -1,11 +1,14 @@
 """collect and demonstrate: the batch contract, at both levels and over several turns."""
 
 import gymnasium as gym
+import numpy as np
 import pytest
 import torch
+from gymnasium.vector import VectorWrapper
 
 import textgym  # noqa: F401
 from textgym.agents.rollout import collect, demonstrate
+from textgym.wrappers import VectorTopKActions
 
 
 def make(env_id, num_envs=4, **kwargs):
@@ -111,3 +114,33 @@ def test_envs_that_do_not_fit_are_refused(make_policy):
         collect(policy, gym.make_vec("TextMath-v0", num_envs=2), max_new_tokens=4)
     with pytest.raises(ValueError, match=r"vocabulary .* tokenizer=policy\.tokenizer"):
         collect(policy, make("TextMathTokens-v0"), max_new_tokens=4)
+
+
+class EndOddRows(VectorWrapper):
+    """A wrapper with a limit of its own: it truncates the odd rows after their first step."""
+
+    def step(self, actions):
+        observations, rewards, terminations, truncations, infos = self.env.step(actions)
+        odd = np.arange(self.num_envs) % 2 == 1
+        return observations, rewards, terminations, truncations | odd, infos
+
+
+def test_a_wrappers_limit_is_no_cut_and_has_no_verdict(make_policy):
+    rollout = play(make_policy(scale=2.0), EndOddRows(make("TextGuessNumber-v0", 6)), max_new_tokens=2)
+    odd = torch.arange(6) % 2 == 1
+    assert torch.equal(rollout.truncated & ~rollout.cut, odd) and not rollout.cut[odd].any()
+    assert set(rollout.statuses) == {"ok"}
+
+
+def test_an_end_that_is_also_the_limit_is_terminated(make_policy):
+    policy = make_policy(scale=2.0)
+    env = make("TextReverse-v0", 4, level="token", tokenizer=policy.tokenizer, max_tokens=1)
+    rollout = play(policy, EndOddRows(env))
+    assert rollout.terminated.all() and not rollout.truncated.any()
+
+
+def test_actions_that_are_no_tokens_are_refused(make_policy):
+    policy = make_policy()
+    env = VectorTopKActions(make("TextReverse-v0", 4, level="token", tokenizer=policy.tokenizer), policy, 3)
+    with pytest.raises(ValueError, match="no longer the tokens"):
+        play(policy, env)

@@ -330,12 +330,34 @@ def test_a_vector_env_is_the_single_envs_side_by_side(mode):
                 over = np.zeros(3, bool)
 
 
-def test_a_token_that_is_ruled_out_costs_everything():
+@pytest.mark.parametrize("beta", [0.0, 1.0])
+def test_a_token_that_is_ruled_out_costs_a_lot_and_not_the_verdict(beta):
+    """A return of -inf would be taken for a verifier that failed, and teach nothing."""
+
     def never_b(contexts):
         return np.tile([np.log(0.5), np.log(0.5), -np.inf], (len(contexts), 1))
 
-    returns = play_all(1.0, never_b)
-    assert [2 in y for y in SEQUENCES] == np.isneginf(returns).tolist()
+    returns = play_all(beta, never_b)
+    assert np.isfinite(returns).all()
+    assert [2 in y and beta > 0 for y in SEQUENCES] == (np.array(returns) < -90).tolist()
+
+
+def test_a_lora_reference_is_read_with_the_adapter_off():
+    pytest.importorskip("peft")
+    policy = CausalLM.load("tiny")
+    settings = {"level": "token", "tokenizer": policy.tokenizer}
+    terms = []
+    for shifted in (False, True):
+        if shifted:
+            policy.add_lora(4)
+            with torch.no_grad():
+                for parameter in policy.parameters():
+                    parameter += 0.3
+        reference = policy.reference() if shifted else CausalLM.load("tiny")
+        env = ReferenceLogProb(gym.make("TextMath-v0", **settings), reference, 1.0)
+        env.reset(seed=0)
+        terms.append([env.step(token)[4]["reward/reference_logprob"] for token in (20, 21, 0)])
+    assert terms[0] == pytest.approx(terms[1], abs=1e-5)
 
 
 def test_a_reward_that_is_missing_stays_missing():
