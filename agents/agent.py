@@ -12,11 +12,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
-import os
 import shutil
-import signal
 import sys
-import threading
 import time
 import typing
 import zlib
@@ -30,18 +27,14 @@ import numpy as np
 import torch
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
-from stable_baselines3.common.logger import (
-    CSVOutputFormat,
-    HumanOutputFormat,
-    KVWriter,
-    Logger,
-    TensorBoardOutputFormat,
-)
+from stable_baselines3.common.logger import Logger
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 from typing_extensions import Self
 
 from textgym.agents.distributed import anywhere, processes, share_gradients, share_parameters
+from textgym.agents.interrupt import deferred_interrupt
+from textgym.agents.logger import make_logger
 from textgym.agents.policy import CausalLM
 from textgym.agents.sampling import sample
 
@@ -198,7 +191,7 @@ class Agent(ABC):
         hide = not (progress_bar and processes().is_main_process)
         bar = tqdm(total=total_episodes, unit="episode", disable=hide, dynamic_ncols=True, mininterval=every)
         cancelled = finished = False
-        with _deferred_interrupt() as interrupted, bar, self._open_logger():
+        with deferred_interrupt() as interrupted, bar, self._open_logger():
             callbacks.on_training_start(locals(), globals())
             while self.num_timesteps < target and not (cancelled or finished):
                 began = time.perf_counter()
@@ -469,7 +462,7 @@ class Agent(ABC):
             yield
             return
         if processes().is_main_process:
-            self._logger = _make_logger(self.logdir, self.verbose, self.num_updates)
+            self._logger = make_logger(self.logdir, self.verbose, self.num_updates)
         else:
             self._logger = Logger(folder=None, output_formats=[])
         try:
@@ -508,63 +501,9 @@ _MAX_LOGITS = 2**26
 _SHOWN = ("rollout/success_rate", "rollout/ep_rew_mean", "train/loss")
 
 
-class JSONLines(KVWriter):
-    """``metrics.jsonl``: one line an update, appended to, so that a resumed run keeps its history."""
-
-    def __init__(self, path: Path, num_updates: int) -> None:
-        """Open ``path``, and drop the lines of updates that a resumed run will do again."""
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-        done = [line for line in lines if line.endswith("}") and json.loads(line)["train/n_updates"] <= num_updates]
-        path.write_text("".join(line + "\n" for line in done), encoding="utf-8")
-        self._file = path.open("a", encoding="utf-8")
-
-    def write(self, key_values: dict[str, Any], key_excluded: dict[str, tuple[str, ...]], step: int = 0) -> None:
-        """Write one line."""
-        shown = {name: value for name, value in key_values.items() if "json" not in (key_excluded.get(name) or ())}
-        values = {name: value.item() if hasattr(value, "item") else value for name, value in shown.items()}
-        self._file.write(json.dumps(values) + "\n")
-        self._file.flush()
-
-    def close(self) -> None:
-        """Close the file."""
-        self._file.close()
-
-
-def _make_logger(logdir: Path | None, verbose: int, num_updates: int) -> Logger:
-    formats: list[KVWriter] = [HumanOutputFormat(sys.stdout)] if verbose else []
-    if logdir is not None:
-        logdir.mkdir(parents=True, exist_ok=True)
-        suffix = f"_from_{num_updates}" if num_updates else ""
-        formats.append(CSVOutputFormat(str(logdir / f"progress{suffix}.csv")))
-        formats.append(TensorBoardOutputFormat(str(logdir / "tensorboard")))
-        formats.append(JSONLines(logdir / "metrics.jsonl", num_updates))
-    return Logger(folder=None if logdir is None else str(logdir), output_formats=formats)
-
-
 def _as_callback(callback: LearnCallback) -> BaseCallback:
     if isinstance(callback, BaseCallback):
         return callback
     if isinstance(callback, Sequence):
         return CallbackList(list(callback))
     return ConvertCallback(callback)
-
-
-@contextlib.contextmanager
-def _deferred_interrupt() -> Iterator[threading.Event]:
-    """Yield an event that Ctrl-C sets, instead of an exception in the middle of an update."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted
-        return
-    before = signal.getsignal(signal.SIGINT)
-
-    def on_interrupt(signum: int, frame: Any) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, before)
-        os.write(2, b"\nending this update; press Ctrl-C again to stop at once\n")
-
-    signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)
