@@ -184,6 +184,7 @@ class Agent(ABC):
             FloatingPointError: if log-probabilities or gradients are not finite; that optimiser step is not taken.
         """
         start, target = self.num_timesteps, self.num_timesteps + total_episodes
+        total_timesteps = target  # SB3's ProgressBarCallback looks for it among the locals
         self._target = target
         callbacks = _as_callback(callback)
         callbacks.init_callback(self)  # type: ignore[arg-type]
@@ -311,6 +312,10 @@ class Agent(ABC):
     def get_env(self) -> VectorEnv[Any, Any, Any]:
         """Return the env that the agent trains on."""
         return self.env
+
+    def get_vec_normalize_env(self) -> None:
+        """Return None, for SB3's ``EvalCallback``: nothing is normalised."""
+        return
 
     # What a subclass brings, and what it may call.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import runpy
+import warnings
 from pathlib import Path
 
 import gymnasium as gym
@@ -331,3 +332,20 @@ def test_cleanrl_ppo_bootstraps_where_it_was_cut(truncates, expected):
         batch, observation = script["collect"](envs, agent, observation, args)
         script["update"](agent, optimizer, batch, args)
     assert agent(observation)[1].tolist() == pytest.approx([expected] * 2, abs=0.1)
+
+
+def test_sb3s_eval_callback_watches_an_agent(tmp_path):
+    """It looks for SB3's names on the agent."""
+    from stable_baselines3.common.callbacks import EvalCallback
+
+    from textgym.agents import GRPO
+
+    agent = GRPO("tiny", "TextMath-v0", max_new_tokens=4, prompts_per_update=2, group_size=2)
+    evaluation = EvalCallback(
+        gym.make("TextMath-v0"), n_eval_episodes=4, eval_freq=2, log_path=str(tmp_path), verbose=0, warn=False
+    )
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Training and eval env are not of the same type")
+        agent.learn(12, callback=evaluation)
+    assert np.load(tmp_path / "evaluations.npz")["timesteps"].tolist() == [8]
+    assert np.isfinite(evaluation.last_mean_reward)
