@@ -14,7 +14,6 @@ from torch import Tensor
 
 from textgym.agents.agent import AgentConfig
 from textgym.agents.distributed import total
-from textgym.agents.losses import loss_weights
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import Evaluated
 from textgym.agents.rollout import Rollout
@@ -73,8 +72,7 @@ class ExpertIteration(OnPolicyAgent):
 
     def _step(self, batch: Rollout, rows: Tensor) -> dict[str, float]:
         """Take one optimiser step towards some of the answers."""
-        weights = torch.zeros_like(batch.logprobs)
-        weights[rows] = loss_weights(batch.action_mask[rows], "token", total=total)
+        weights = self.weights(batch, rows, "token")
 
         def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             part_weights = weights[part_rows, : part.tokens.shape[1]]

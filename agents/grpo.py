@@ -22,7 +22,7 @@ from torch import Tensor
 from textgym.agents.advantages import AdvantageKind, group_advantages, soft_overlong_penalty, zero_variance
 from textgym.agents.agent import AgentConfig
 from textgym.agents.distributed import mean, total
-from textgym.agents.losses import KLKind, Norm, RatioLevel, kl_penalty, loss_weights, masked_mean, policy_loss
+from textgym.agents.losses import KLKind, Norm, RatioLevel, kl_penalty, masked_mean, policy_loss
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import Evaluated
 from textgym.agents.rollout import Rollout, concatenate
@@ -207,13 +207,12 @@ class GRPO(OnPolicyAgent):
         """Take one optimiser step; the normalisation is that of all its rows, however they are split."""
         config = self.config
         high = config.clip_range if config.clip_range_high is None else config.clip_range_high
-        weights = torch.zeros_like(batch.logprobs)
-        weights[rows] = loss_weights(batch.action_mask[rows], config.norm, self.length_limit(), total)
+        weights = self.weights(batch, rows, config.norm)
 
-        def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
+        def loss_of(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             mask, width = part.action_mask, part.tokens.shape[1]
             part_weights, part_old = weights[part_rows, :width], None if old is None else old[part_rows, :width]
-            total, metrics = policy_loss(
+            loss, metrics = policy_loss(
                 now.logprobs,
                 now.logprobs.detach() if part_old is None else part_old,
                 advantages[part_rows],
@@ -224,11 +223,11 @@ class GRPO(OnPolicyAgent):
                 config.ratio,
                 config.dual_clip,
             )
-            metrics["pg_loss"] = total.detach()
+            metrics["pg_loss"] = loss.detach()
             if reference is not None:
                 kl = kl_penalty(now.logprobs, reference[part_rows, :width], mask, config.kl_kind, part_old)
-                total = total + config.kl_coef * (part_weights * kl).sum()
+                loss = loss + config.kl_coef * (part_weights * kl).sum()
                 metrics["kl_ref"] = masked_mean(kl.detach(), mask)
-            return total, metrics
+            return loss, metrics
 
-        return self.step(batch, rows, loss)
+        return self.step(batch, rows, loss_of)

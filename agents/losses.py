@@ -1,6 +1,5 @@
 """Policy-gradient losses over the tokens of sampled completions.
 
-- `token_logprobs`, `entropy_from_logits`: from logits to what the losses and the metrics need.
 - `loss_weights`: the normalisation, as one weight for each token, computed once for an optimiser step.
 - `policy_loss`: the clipped surrogate with a token ratio, a sequence ratio (GSPO), or none (REINFORCE).
 - `value_loss`: the critic's squared error, clipped or not.
@@ -8,9 +7,9 @@
 - `masked_mean`: for metrics.
 
 Pure functions of tensors; results are float32 whatever comes in. `_B` is the batch of rows (one completion each), `_T`
-the tokens of a row, `_V` the vocabulary. `mask_BT` (bool) is true on the tokens that the policy sampled, the stop token
-included. What stands at other positions, infinities and NaN included, changes neither a loss nor a gradient: it is
-replaced before the first operation that could spread it.
+the tokens of a row. `mask_BT` (bool) is true on the tokens that the policy sampled, the stop token included. What
+stands at other positions, infinities and NaN included, changes neither a loss nor a gradient: it is replaced before the
+first operation that could spread it.
 """
 
 from __future__ import annotations
@@ -25,12 +24,10 @@ __all__ = [
     "KLKind",
     "Norm",
     "RatioLevel",
-    "entropy_from_logits",
     "kl_penalty",
     "loss_weights",
     "masked_mean",
     "policy_loss",
-    "token_logprobs",
     "value_loss",
 ]
 
@@ -53,49 +50,6 @@ def _assert_aligned(mask_BT: Tensor, *values_BT: Tensor) -> None:
 def _masked_difference(first_BT: Tensor, second_BT: Tensor, mask_BT: Tensor) -> Tensor:
     """Subtract log-probs in float32, with 0 off the mask, so that no exp, sum or gradient sees what stands there."""
     return torch.where(mask_BT, first_BT.float() - second_BT.float(), 0.0)
-
-
-def token_logprobs(logits_BTV: Tensor, tokens_BT: Tensor, temperature: float = 1.0) -> Tensor:
-    """Compute log π(y_t) = z_t[y_t] / τ - log Σ_v exp(z_t[v] / τ), in float32.
-
-    Args:
-        logits_BTV: Logits that predict `tokens_BT` (already shifted by one), of any float type.
-        tokens_BT: Token ids.
-        temperature: Sampling temperature τ.
-
-    Returns:
-        (B, T) float32 log-probs.
-
-    Raises:
-        ValueError: If `temperature` is not positive.
-    """
-    assert logits_BTV.ndim == 3, f"expected logits of shape (B, T, V), got {tuple(logits_BTV.shape)}"
-    assert logits_BTV.shape[:2] == tokens_BT.shape, f"{tuple(logits_BTV.shape)} against {tuple(tokens_BT.shape)}"
-    if not temperature > 0:
-        raise ValueError(f"temperature ({temperature}) must be positive")
-    scaled_BTV = logits_BTV.float() / temperature
-    return scaled_BTV.gather(-1, tokens_BT[..., None]).squeeze(-1) - scaled_BTV.logsumexp(dim=-1)
-
-
-def entropy_from_logits(logits_BTV: Tensor, temperature: float = 1.0) -> Tensor:
-    """Compute H_t = -Σ_v π(v) log π(v) with π = softmax(z / τ), in float32; forbidden tokens (-inf) count as 0.
-
-    Args:
-        logits_BTV: Logits of any float type.
-        temperature: Sampling temperature τ.
-
-    Returns:
-        (B, T) float32 entropies, in nats.
-
-    Raises:
-        ValueError: If `temperature` is not positive.
-    """
-    assert logits_BTV.ndim == 3, f"expected logits of shape (B, T, V), got {tuple(logits_BTV.shape)}"
-    if not temperature > 0:
-        raise ValueError(f"temperature ({temperature}) must be positive")
-    logprobs_BTV = (logits_BTV.float() / temperature).log_softmax(dim=-1)
-    finite_BTV = logprobs_BTV.clamp(min=torch.finfo(torch.float32).min)  # 0 * -inf would be NaN
-    return -(logprobs_BTV.exp() * finite_BTV).sum(dim=-1)
 
 
 def masked_mean(values_BT: Tensor, mask_BT: Tensor) -> Tensor:

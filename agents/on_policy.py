@@ -16,7 +16,7 @@ from torch import Tensor
 from textgym.agents.advantages import zero_variance
 from textgym.agents.agent import Agent, AgentConfig
 from textgym.agents.distributed import gather, gather_object, total
-from textgym.agents.losses import masked_mean
+from textgym.agents.losses import Norm, loss_weights, masked_mean
 from textgym.agents.policy import CausalLM, Evaluated
 from textgym.agents.rollout import Rollout, collect, concatenate
 
@@ -128,13 +128,19 @@ class OnPolicyAgent(Agent):
         sizes = total(torch.tensor([len(rows) for rows in minibatches], device=batch.tokens.device))
         yield from (rows for rows, size in zip(minibatches, sizes.tolist(), strict=True) if size)
 
+    def weights(self, batch: Rollout, rows: Tensor, norm: Norm) -> Tensor:
+        """Return the weight of each token in a step on ``rows``, (B, T): ``loss_weights`` of all processes' rows."""
+        result = torch.zeros_like(batch.logprobs)
+        result[rows] = loss_weights(batch.action_mask[rows], norm, self.length_limit(), total)
+        return result
+
     def step(self, batch: Rollout, rows: Tensor, loss: StepLoss, entropy_gradient: bool = False) -> dict[str, float]:
         """Take one optimiser step on some rows of the batch, in micro-batches whose losses add up.
 
         Args:
             batch: the whole batch.
             rows: int64, those to step on; the other processes add theirs.
-            loss: called for each micro-batch; normalise with weights made for all rows of all processes. Metrics are
+            loss: called for each micro-batch; normalise with ``weights``. Metrics are
                 means over its action tokens (names that end in ``_max``: maxima; in ``_loss``: terms of the loss).
             entropy_gradient: whether the loss differentiates the entropies.
 

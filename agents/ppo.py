@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from textgym.agents.advantages import gae, masked_whiten
 from textgym.agents.agent import AgentConfig
 from textgym.agents.distributed import mean, total
-from textgym.agents.losses import kl_penalty, loss_weights, policy_loss, value_loss
+from textgym.agents.losses import kl_penalty, policy_loss, value_loss
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import CausalLM, Evaluated
 from textgym.agents.rollout import Rollout
@@ -171,8 +171,7 @@ class PPO(OnPolicyAgent):
     ) -> dict[str, float]:
         """Take one optimiser step; the normalisation is that of all its rows, however they are split."""
         config = self.config
-        weights = torch.zeros_like(old)
-        weights[rows] = loss_weights(batch.action_mask[rows], "token", total=total)
+        weights = self.weights(batch, rows, "token")
         critic_only = self.num_updates < config.critic_warmup_updates
 
         def loss_of(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:

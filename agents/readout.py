@@ -13,6 +13,8 @@ from torch import Tensor
 
 _ROWS = 32
 """Rows that are worked on at a time: the one thing that is made twice is of this height."""
+_LOWEST = -1e9
+"""Stands for log 0 where it is multiplied by 0."""
 
 
 def logprobs_and_entropies(logits_NV: Tensor, tokens_N: Tensor, temperature: float = 1.0) -> tuple[Tensor, Tensor]:
@@ -22,13 +24,18 @@ def logprobs_and_entropies(logits_NV: Tensor, tokens_N: Tensor, temperature: flo
         H = -Σ_v π_v log π_v                d / dz_v = -π_v (log π_v + H) / τ
 
     Args:
-        logits_NV: z, finite, of any float type; one row for each token.
+        logits_NV: z, of any float type; one row for each token. Tokens forbidden by -inf count as 0 in H.
         tokens_N: y, int64.
-        temperature: τ > 0.
+        temperature: τ.
 
     Returns:
         Log-probs and entropies, both float32 (N,). Second derivatives are not there.
+
+    Raises:
+        ValueError: If `temperature` is not positive.
     """
+    if not temperature > 0:
+        raise ValueError(f"temperature ({temperature}) must be positive")
     results: tuple[Tensor, Tensor] = _LogProbsAndEntropies.apply(logits_NV, tokens_N, temperature)  # type: ignore[no-untyped-call]
     return results
 
@@ -41,7 +48,7 @@ class _LogProbsAndEntropies(torch.autograd.Function):
             rows = slice(i, i + _ROWS)
             log_pi = (logits_NV[rows].float() / temperature).log_softmax(-1)
             logprobs_N[rows] = log_pi.gather(-1, tokens_N[rows, None]).squeeze(-1)
-            entropies_N[rows] = -torch.linalg.vecdot(log_pi.exp(), log_pi)
+            entropies_N[rows] = -torch.linalg.vecdot(log_pi.exp(), log_pi.clamp_(min=_LOWEST))
         ctx.save_for_backward(logits_NV, tokens_N, entropies_N)
         ctx.temperature = temperature
         ctx.set_materialize_grads(False)
@@ -63,7 +70,7 @@ class _LogProbsAndEntropies(torch.autograd.Function):
             if grad_entropies_N is None:
                 grad.mul_(-grad_logprobs_N[rows, None])
             else:
-                surprise = log_pi.add_(entropies_N[rows, None])
+                surprise = log_pi.clamp_(min=_LOWEST).add_(entropies_N[rows, None])
                 grad.mul_(surprise.mul_(-grad_entropies_N[rows, None]).sub_(grad_logprobs_N[rows, None]))
             grad.scatter_add_(1, tokens_N[rows, None], grad_logprobs_N[rows, None])
             grad_NV[rows] = grad.div_(ctx.temperature)

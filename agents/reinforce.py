@@ -16,7 +16,7 @@ from torch import Tensor
 from textgym.agents.advantages import masked_whiten, returns_to_go
 from textgym.agents.agent import AgentConfig
 from textgym.agents.distributed import mean, total
-from textgym.agents.losses import kl_penalty, loss_weights, policy_loss
+from textgym.agents.losses import kl_penalty, policy_loss
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, rollout_metrics
 from textgym.agents.policy import Evaluated
 from textgym.agents.rollout import Rollout
@@ -97,11 +97,12 @@ class REINFORCE(OnPolicyAgent):
             advantages = masked_whiten(advantages, mask, total=total)
         of_row = advantages.sum(1) / mask.sum(1)
         self.write_samples(rollout, torch.zeros_like(rollout.returns).index_copy(0, rows, of_row))
-        weights = loss_weights(mask, "seqsum", total=total)
+        every = torch.arange(len(rows), device=rows.device)
+        weights = self.weights(batch, every, "seqsum")
 
-        def loss(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
+        def loss_of(part: Rollout, part_rows: Tensor, now: Evaluated) -> tuple[Tensor, dict[str, Tensor]]:
             width = part.tokens.shape[1]
-            total, seen = policy_loss(
+            loss, seen = policy_loss(
                 now.logprobs,
                 now.logprobs.detach(),
                 advantages[part_rows, :width],
@@ -111,9 +112,9 @@ class REINFORCE(OnPolicyAgent):
                 0.0,
                 ratio="none",
             )
-            return total, {"pg_loss": total.detach(), "approx_kl": seen["approx_kl"]}
+            return loss, {"pg_loss": loss.detach(), "approx_kl": seen["approx_kl"]}
 
-        return metrics | self.step(batch, torch.arange(len(rows), device=rows.device), loss)
+        return metrics | self.step(batch, every, loss_of)
 
     def _baseline(self, batch: Rollout) -> Tensor:
         """Return what each row's return is compared with, (B,)."""

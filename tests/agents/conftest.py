@@ -122,3 +122,35 @@ def make_bandit():
 def first_char():
     """Return the reward class of the bandit."""
     return FirstChar
+
+
+@pytest.fixture
+def gradients_of_update(monkeypatch):
+    """Return a function to the loss of an agent's update and the gradients that the optimiser would see.
+
+    Nothing is changed: the update ends where the optimiser would step.
+    """
+
+    def run(agent):
+        losses, seen = [], []
+        real_step = agent.step
+
+        def step(batch, rows, loss):
+            def watched(part, part_rows, now):
+                total, metrics = loss(part, part_rows, now)
+                losses.append(total.detach())
+                return total, metrics
+
+            return real_step(batch, rows, watched)
+
+        def stop_here():
+            seen.extend(parameter.grad.clone() for parameter in agent.policy.parameters())
+            raise StopIteration
+
+        monkeypatch.setattr(agent, "step", step)
+        monkeypatch.setattr(agent, "step_optimizer", stop_here)
+        with pytest.raises(StopIteration):
+            agent.update()
+        return sum(losses), seen
+
+    return run

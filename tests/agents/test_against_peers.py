@@ -111,31 +111,18 @@ def their_step(trainer, rollout, **changes):
     return batch["advantages"], loss.detach(), gradients(trainer.model)
 
 
-def our_step(agent, rollout, monkeypatch):
-    """Return our advantages, loss and gradients: those of a whole update, as the optimiser would see them."""
-    seen, losses = [], []
-    real_step = agent.step
+@pytest.fixture
+def our_step(gradients_of_update, monkeypatch):
+    """Return a function to our advantages, loss and gradients: those of a whole update, as the optimiser sees them."""
 
-    def step(batch, rows, loss):
-        def watched(part, part_rows, now):
-            total, metrics = loss(part, part_rows, now)
-            losses.append(total.detach())
-            return total, metrics
+    def step(agent, rollout):
+        advantages = []
+        monkeypatch.setattr(agent, "_sample", lambda: (rollout, {}))
+        monkeypatch.setattr(agent, "write_samples", lambda _, values: advantages.append(values))
+        loss, seen = gradients_of_update(agent)
+        return advantages[0], loss, seen
 
-        return real_step(batch, rows, watched)
-
-    def stop_here():
-        seen.extend(gradients(agent.policy.model))
-        raise StopIteration
-
-    advantages = []
-    monkeypatch.setattr(agent, "_sample", lambda: (rollout, {}))
-    monkeypatch.setattr(agent, "write_samples", lambda _, values: advantages.append(values))
-    monkeypatch.setattr(agent, "step", step)
-    monkeypatch.setattr(agent, "step_optimizer", stop_here)
-    with pytest.raises(StopIteration):
-        agent.update()
-    return advantages[0], sum(losses), seen
+    return step
 
 
 def gradients(model):
@@ -152,7 +139,7 @@ def assert_close_gradients(ours, theirs):
 @needs_trl
 @pytest.mark.parametrize("moved", [False, True], ids=["first step", "moved"])
 @pytest.mark.parametrize("member", FAMILY)
-def test_grpo_equals_trl(make_policy, monkeypatch, tmp_path, member, moved):
+def test_grpo_equals_trl(make_policy, our_step, monkeypatch, tmp_path, member, moved):
     """``moved``: the policy has left the one that sampled and the reference, so that ratios, clips and KL act."""
     ours, theirs = FAMILY[member]
     policy = make_policy(scale=3.0)
@@ -166,14 +153,14 @@ def test_grpo_equals_trl(make_policy, monkeypatch, tmp_path, member, moved):
     trainer = make_trainer("GRPO", agent, rollout, tmp_path, **theirs)
     changes = {"old_per_token_logps": real_logprobs(old, rollout)} if moved else {}
     their_advantages, their_loss, their_gradients = their_step(trainer, rollout, **changes)
-    our_advantages, our_loss, our_gradients = our_step(agent, rollout, monkeypatch)
+    our_advantages, our_loss, our_gradients = our_step(agent, rollout)
     torch.testing.assert_close(our_advantages, their_advantages, **CLOSE)
     torch.testing.assert_close(our_loss, their_loss, **CLOSE)
     assert_close_gradients(our_gradients, their_gradients)
 
 
 @needs_trl
-def test_rloo_equals_trl(make_policy, monkeypatch, tmp_path):
+def test_rloo_equals_trl(make_policy, our_step, tmp_path):
     """Advantages with the KL in the reward, and gradients; TRL's loss is the ratio's, ours the log-probability's."""
     policy = make_policy(scale=3.0)
     agent = make_agent(policy, preset="rloo")
@@ -181,7 +168,7 @@ def test_rloo_equals_trl(make_policy, monkeypatch, tmp_path):
     rollout = make_rollout(agent)
     trainer = make_trainer("RLOO", agent, rollout, tmp_path, beta=agent.config.kl_coef)
     their_advantages, their_loss, their_gradients = their_step(trainer, rollout)
-    our_advantages, _, our_gradients = our_step(agent, rollout, monkeypatch)
+    our_advantages, _, our_gradients = our_step(agent, rollout)
     torch.testing.assert_close(our_advantages, their_advantages, **CLOSE)
     torch.testing.assert_close(their_loss, -their_advantages.mean(), **CLOSE)  # a ratio of 1
     assert_close_gradients(our_gradients, their_gradients)

@@ -75,30 +75,6 @@ def move(policy, seed, size=0.03):
     return moved
 
 
-def gradients_of_update(agent, monkeypatch):
-    """Return the loss of an update and the gradients that the optimiser would see; nothing is changed."""
-    losses, seen = [], []
-    real_step = agent.step
-
-    def step(batch, rows, loss):
-        def watched(part, part_rows, now):
-            total, metrics = loss(part, part_rows, now)
-            losses.append(total.detach())
-            return total, metrics
-
-        return real_step(batch, rows, watched)
-
-    def stop_here():
-        seen.extend(parameter.grad.clone() for parameter in agent.policy.parameters())
-        raise StopIteration
-
-    monkeypatch.setattr(agent, "step", step)
-    monkeypatch.setattr(agent, "step_optimizer", stop_here)
-    with pytest.raises(StopIteration):
-        agent.update()
-    return sum(losses), seen
-
-
 def assert_close_gradients(ours, theirs):
     largest = max(float(gradient.abs().max()) for gradient in theirs)
     assert largest > 1e-3, "there is nothing to compare"
@@ -151,7 +127,7 @@ def naive_update(policy, reference, pairs, beta, smoothing):
     ("kind", "micro_batch_size", "smoothing"), [("llama", None, 0.0), ("llama", 1, 0.2), ("gpt2", 4, 0.2)]
 )
 def test_loss_and_gradients_equal_a_naive_loop(
-    make_agent, make_policy, write_pairs, monkeypatch, kind, micro_batch_size, smoothing
+    make_agent, make_policy, write_pairs, gradients_of_update, kind, micro_batch_size, smoothing
 ):
     agent = make_agent(
         policy=make_policy(kind, scale=3.0), pairs=write_pairs(*triples()), prompts_per_update=6,
@@ -159,13 +135,15 @@ def test_loss_and_gradients_equal_a_naive_loop(
     )  # fmt: skip
     agent.reference = move(agent.policy, 1)
     expected_loss, expected = naive_update(agent.policy, agent.reference, agent.pairs, 0.3, smoothing)
-    loss, gradients = gradients_of_update(agent, monkeypatch)
+    loss, gradients = gradients_of_update(agent)
     torch.testing.assert_close(loss, expected_loss, atol=1e-5, rtol=1e-5)
     assert_close_gradients(gradients, expected)
 
 
 @pytest.mark.filterwarnings("ignore")  # of the deprecations that TRL and accelerate meet
-def test_loss_gradients_and_metrics_equal_trl(make_agent, make_policy, write_pairs, monkeypatch, tmp_path):
+def test_loss_gradients_and_metrics_equal_trl(
+    make_agent, make_policy, write_pairs, gradients_of_update, monkeypatch, tmp_path
+):
     """TRL's own trainer, around copies of our models; only the collating of tokens is ours."""
     trl = pytest.importorskip("trl")
     from datasets import Dataset
@@ -195,7 +173,7 @@ def test_loss_gradients_and_metrics_equal_trl(make_agent, make_policy, write_pai
     trainer.model.train()  # has no dropout; the metrics are kept by mode
     their_loss = trainer.compute_loss(trainer.model, {name: torch.tensor(value) for name, value in inputs.items()})
     their_loss.backward()
-    loss, gradients = gradients_of_update(agent, monkeypatch)
+    loss, gradients = gradients_of_update(agent)
     torch.testing.assert_close(loss, their_loss.detach(), atol=1e-5, rtol=1e-5)
     assert_close_gradients(gradients, [parameter.grad for parameter in trainer.model.parameters()])
 

@@ -15,12 +15,10 @@ from textgym.agents.losses import (
     KLKind,
     Norm,
     RatioLevel,
-    entropy_from_logits,
     kl_penalty,
     loss_weights,
     masked_mean,
     policy_loss,
-    token_logprobs,
     value_loss,
 )
 
@@ -46,42 +44,6 @@ def batch(seed: int = 0, spread: float = 0.5) -> tuple[Tensor, Tensor, Tensor, T
 def gradient(loss: Tensor, leaf: Tensor) -> Tensor:
     (result,) = torch.autograd.grad(loss, leaf, retain_graph=True)
     return result
-
-
-# --- logits to log-probs and entropy ---------------------------------------------------------------------------------
-
-
-def test_token_logprobs_by_hand() -> None:
-    logits_BTV = torch.log(torch.tensor([[[1.0, 2.0, 5.0], [1.0, 1.0, 2.0]]]))
-    tokens_BT = torch.tensor([[2, 0]])
-    torch.testing.assert_close(token_logprobs(logits_BTV, tokens_BT), torch.log(torch.tensor([[5 / 8, 1 / 4]])))
-    squared = torch.log(torch.tensor([[25 / 30, 1 / 6]]))  # temperature 1/2 squares the odds
-    torch.testing.assert_close(token_logprobs(logits_BTV, tokens_BT, 0.5), squared)
-
-
-def test_token_logprobs_works_in_float32() -> None:
-    logits_BTV = torch.linspace(-30, 30, 7).bfloat16().expand(1, 1, 7)
-    logprobs_BT = token_logprobs(logits_BTV, torch.tensor([[0]]), 0.7)
-    assert logprobs_BT.dtype == torch.float32
-    exact = (logits_BTV[0, 0].double() / 0.7).log_softmax(0)[0]
-    assert abs(logprobs_BT.item() - exact.item()) < 1e-4  # bfloat16 would be off by a quarter
-
-
-def test_entropy_by_hand() -> None:
-    logits_BTV = torch.tensor([[[0.0, 0.0, 0.0, 0.0], [0.0, 0.0, -math.inf, -math.inf]]], requires_grad=True)
-    entropy_BT = entropy_from_logits(logits_BTV)
-    torch.testing.assert_close(entropy_BT, torch.log(torch.tensor([[4.0, 2.0]])))
-    assert gradient(entropy_BT.sum(), logits_BTV).isfinite().all()
-    p = torch.tensor([1 / 30, 4 / 30, 25 / 30])
-    hot = torch.log(torch.tensor([[[1.0, 2.0, 5.0]]]))
-    torch.testing.assert_close(entropy_from_logits(hot, 0.5), -(p * p.log()).sum()[None, None])
-
-
-def test_temperature_must_be_positive() -> None:
-    with pytest.raises(ValueError, match="temperature"):
-        token_logprobs(torch.zeros(1, 1, 2), torch.zeros(1, 1, dtype=torch.long), 0.0)
-    with pytest.raises(ValueError, match="temperature"):
-        entropy_from_logits(torch.zeros(1, 1, 2), math.nan)
 
 
 # --- masks and normalisation -----------------------------------------------------------------------------------------
