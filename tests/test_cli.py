@@ -80,7 +80,7 @@ def test_help_is_light():
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 0, result.stderr
-    assert all(command in result.stdout for command in ("list", "play", "train", "eval", "check"))
+    assert all(command in result.stdout for command in ("list", "play", "train", "eval", "check", "label"))
     assert result.stdout.splitlines()[-1] == "False 0"
 
 
@@ -394,7 +394,7 @@ def test_check_says_once_what_mends_several_checks(monkeypatch, capsys):
     findings = [
         Finding(name, "failed", "seen", mend) for name, mend in [("a", "This."), ("b", "That."), ("c", "This.")]
     ]
-    monkeypatch.setattr("textgym.cli.check_task", lambda env, responses: findings)
+    monkeypatch.setattr("textgym.commands.check.check_task", lambda env, responses: findings)
     assert main(["check", "TextCopy-v0"]) == 1
     shown = capsys.readouterr().out
     assert "To mend: a; c. This.\nTo mend: b. That.\n0 passed, 3 failed" in shown
@@ -404,7 +404,7 @@ def test_check_ends_politely_on_ctrl_c(monkeypatch, capsys):
     def interrupt(env, responses):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("textgym.cli.check_task", interrupt)
+    monkeypatch.setattr("textgym.commands.check.check_task", interrupt)
     assert main(["check", "TextCopy-v0"]) == 130
     assert capsys.readouterr().err == "\ntextgym: interrupted\n"
 
@@ -430,7 +430,7 @@ def test_check_all_takes_every_env_and_its_partial_credit(monkeypatch, capsys):
         checked.append((env.spec.id, env.spec.kwargs.get("dense", False)))
         return [Finding("oracle", "failed" if env.spec.id == "TextMaze-v0" else "passed", "seen", "mend")]
 
-    monkeypatch.setattr("textgym.cli.check_task", pass_all_but_the_maze)
+    monkeypatch.setattr("textgym.commands.check.check_task", pass_all_but_the_maze)
     assert main(["check", "--all"]) == 1
     out = capsys.readouterr().out
     ours = {name for name, spec in gym.registry.items() if str(spec.entry_point).startswith("textgym.")}
@@ -446,7 +446,7 @@ def test_check_leaves_out_what_needs_an_extra(monkeypatch, capsys):
     monkeypatch.setattr(ArithmeticSource, "draw", needs_an_extra)
     assert main(["check", "TextMath-v0"]) == 2
     assert capsys.readouterr().err == "textgym: install textgym[sums]\n"
-    monkeypatch.setattr("textgym.cli.check_task", lambda env, responses: [])
+    monkeypatch.setattr("textgym.commands.check.check_task", lambda env, responses: [])
     assert main(["check", "--all"]) == 0
     out, err = capsys.readouterr()
     assert "textgym: TextMath-v0: install textgym[sums]\n" in err and "TextCopy-v0" in out and "TextMath-v0" not in out

@@ -17,7 +17,12 @@ from packaging.utils import canonicalize_name
 import textgym
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = {"textgym/envs": "envs", "textgym/agents": "agents", "textgym/wrappers": "wrappers"}
+FOLDERS = {
+    "textgym/commands": "src/textgym/commands",
+    "textgym/envs": "envs",
+    "textgym/agents": "agents",
+    "textgym/wrappers": "wrappers",
+}
 HEAVY = ("torch", "transformers", "stable_baselines3", "accelerate", "matplotlib", "tyro", "rich", "tensorboard")
 
 
@@ -45,8 +50,9 @@ def files_of_the_folders(pattern: str) -> set[str]:
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
     tmp = tmp_path_factory.mktemp("wheel")
     tree = tmp / "tree"
-    for folder in ("src", *FOLDERS.values()):
-        shutil.copytree(ROOT / folder, tree / folder, symlinks=True, ignore=shutil.ignore_patterns("__pycache__"))
+    ignored = shutil.ignore_patterns("__pycache__")
+    for folder in ("src", "envs", "agents", "wrappers"):
+        shutil.copytree(ROOT / folder, tree / folder, symlinks=True, ignore=ignored)
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, tree)
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "--no-index"]
