@@ -1,0 +1,45 @@
+"""What surrounds a training run: its presets and its curve. The runs themselves are in tests/commands/test_train.py."""
+
+import numpy as np
+import pytest
+
+from textgym.agents import runs
+
+
+def test_preset_and_options_over_it(monkeypatch):
+    config = runs.make_config("grpo", "rloo", kl_coef=0.5)
+    assert (config.advantage, config.kl_coef) == ("rloo", 0.5)
+    with pytest.raises(ValueError, match="sft has no preset 'rloo'; it has none"):
+        runs.make_config("sft", "rloo")
+
+
+def test_smooth_is_the_mean_of_as_many_neighbours_on_either_side():
+    values = np.array([0.0, 3.0, np.nan, 6.0, 1.0])
+    assert runs.smooth(values, 3).tolist() == [0.0, 1.5, 4.5, 3.5, 1.0]
+    assert runs.smooth(values, 9).tolist() == [0.0, 1.5, 2.5, 3.5, 1.0]
+    assert runs.smooth(values, 1)[[0, 3]].tolist() == [0.0, 6.0] and np.isnan(runs.smooth(values, 1)[2])
+
+
+@pytest.mark.parametrize("window", [1, 2, 7, 100])
+def test_smooth_leaves_a_line_as_it_is_to_its_ends(window):
+    line = np.linspace(0.3, 0.9, 40)
+    np.testing.assert_allclose(runs.smooth(line, window), line, rtol=1e-12)
+
+
+def test_the_curve_shows_what_was_measured(tmp_path, monkeypatch):
+    figures = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, *args, **kwargs: figures.append(figure))
+    before, after = {"greedy": 0.3, "sampled": 0.2}, {"greedy": 0.9, "sampled": 0.8}
+    summary = {"agent": "grpo", "policy": "tiny", "env": "TextMath-v0", "before": before, "after": after}
+    metrics = [
+        {"time/total_timesteps": 8 * (i + 1), "rollout/success_rate": i / 40, "rollout/ep_rew_mean": i / 40}
+        for i in range(40)
+    ]
+    runs.plot_curve(tmp_path / "curve.png", summary, metrics)
+    (axes,) = figures[0].axes
+    assert axes.get_xlabel() == "episodes"
+    raw, smoothed, greedy, sampled = axes.lines
+    assert raw.get_ydata()[0] == smoothed.get_ydata()[0] == 0.0
+    for points, rates in (greedy, (0.3, 0.9)), (sampled, (0.2, 0.8)):
+        assert points.get_linestyle() == "None"  # between two measurements nothing was measured
+        assert (tuple(points.get_xdata()), tuple(points.get_ydata())) == ((0, 320), rates)
