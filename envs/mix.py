@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from textgym.envs.rewards.rubric import joint_snapshot
 from textgym.envs.task import PRINTABLE, Problem, Reward, Score, Source, score_batch
 from textgym.envs.text_env import TextEnv
 
@@ -139,6 +140,11 @@ class MixReward:
         self.open = any(getattr(reward, "open", False) for reward in rewards.values())
         limits = [getattr(reward, "time_limit", None) for reward in rewards.values()]
         self.time_limit: float | None = max((limit for limit in limits if limit is not None), default=None)
+
+    @property
+    def snapshot(self) -> str | None:
+        """Which weights the models among the rewards have; None if there are no models."""
+        return joint_snapshot(self.rewards.items())
 
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
         """Return the scores; ``parts`` are those of the tasks, NaN for the problems of others."""

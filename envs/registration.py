@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +19,9 @@ from textgym.envs.vector import TextVectorEnv, TokenVectorEnv
 
 LEVELS = ("sequence", "token")
 TOKENS_LAYOUT = "sliding"
-COMMON_SETTINGS = ("split", "dense", "level", "tokenizer", "window", "max_tokens", "layout", "render_mode")
+COMMON_SETTINGS = (
+    "split", "dense", "level", "tokenizer", "window", "max_tokens", "layout", "reward", "render_mode"
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -234,6 +237,7 @@ def make_env(
     window: int | None = None,
     max_tokens: int | None = None,
     layout: str = TOKENS_LAYOUT,
+    reward: Reward | None = None,
     dense: bool = False,
     split: str = "train",
     render_mode: str | None = None,
@@ -249,17 +253,20 @@ def make_env(
         window: token level only: observation length in tokens.
         max_tokens: token level only: longest response in tokens.
         layout: token level only: ``"sliding"`` or ``"slots"``.
+        reward: judges in place of the task's own: a ``RewardModel``, a ``Judge``, a ``Rubric``, any ``Reward``. What it
+            calls a success is one, and ``reward_range`` is its range. The copies of ``env.spec`` share it if it has a
+            ``__deepcopy__`` that returns itself.
         dense: pay partial credit; at the token level, token by token.
         split: ``"train"`` or ``"test"`` problems.
         render_mode: None or ``"ansi"``.
         **settings: fields of the task's source, such as ``difficulty``.
 
     Raises:
-        TypeError: for a setting that the task's source does not have.
-        ValueError: for a value out of range, ``dense`` where the task has no partial credit, or an argument of the
-            token level at the sequence level.
+        TypeError: for a setting that the task's source does not have, or a reward that is none.
+        ValueError: for a value out of range, ``dense`` where the task has no partial credit or with a ``reward``, or an
+            argument of the token level at the sequence level.
     """
-    text_env = _text_env_maker(name, dense, split, render_mode, settings)()
+    text_env = _text_env_maker(name, reward, dense, split, render_mode, settings)()
     if level == "sequence":
         _refuse_token_arguments(name, tokenizer, window, max_tokens, layout)
         return text_env
@@ -277,6 +284,7 @@ def make_vector_env(
     window: int | None = None,
     max_tokens: int | None = None,
     layout: str = TOKENS_LAYOUT,
+    reward: Reward | None = None,
     dense: bool = False,
     split: str = "train",
     render_mode: str | None = None,
@@ -287,7 +295,7 @@ def make_vector_env(
     ``group_size`` consecutive sub-envs share a problem; ``autoreset_mode`` is ``"SameStep"`` or ``"Disabled"`` (the
     default with groups). The other arguments are those of ``make_env``.
     """
-    make = _text_env_maker(name, dense, split, render_mode, settings)
+    make = _text_env_maker(name, reward, dense, split, render_mode, settings)
     groups: dict[str, Any] = {"group_size": group_size, "autoreset_mode": autoreset_mode}
     if level == "sequence":
         _refuse_token_arguments(name, tokenizer, window, max_tokens, layout)
@@ -325,15 +333,27 @@ def make_reward(name: str, source: Source, dense: bool) -> Reward:
 
 
 def _text_env_maker(
-    name: str, dense: bool, split: str, render_mode: str | None, settings: Mapping[str, Any]
+    name: str, reward: Reward | None, dense: bool, split: str, render_mode: str | None, settings: Mapping[str, Any]
 ) -> Callable[[], TextEnv]:
     task = TASKS[name]
-    if dense and task.dense_reward is None:
+    if reward is not None:
+        _check_reward(reward, dense)
+    elif dense and task.dense_reward is None:
         raise ValueError(f"{name} has no partial credit, so dense=True is not available")
     source = make_source(name, settings)
-    reward = make_reward(name, source, dense)
+    judge = make_reward(name, source, dense) if reward is None else reward
     env_class = task.env_class
-    return lambda: env_class(source, reward, split=split, render_mode=render_mode)
+    return lambda: env_class(source, judge, split=split, render_mode=render_mode)
+
+
+def _check_reward(reward: Reward, dense: bool) -> None:
+    if inspect.isclass(reward) or not callable(reward) or not hasattr(reward, "range"):
+        raise TypeError(
+            f"reward must be an instance of a Reward, such as ExactMatch(), got {reward!r:.80}; for a plain function "
+            "there is textgym.make_env"
+        )
+    if dense:
+        raise ValueError("dense=True asks for the task's own partial credit: leave it out, or the reward")
 
 
 def _refuse_token_arguments(name: str, tokenizer: Any, window: int | None, max_tokens: int | None, layout: str) -> None:

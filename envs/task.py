@@ -128,6 +128,11 @@ class Reward(Protocol):
     - ``open: bool``: a text may hold more than the answer, such as a program or an essay; then a text with several
       answers may be right, and so may the answer to another problem.
     - ``time_limit: float``: the seconds that one response may take, where it is more than a quarter of one.
+
+    and where it is a model
+
+    - ``snapshot: str``: which weights it has, for ``info["reward_snapshot"]``. A model has a ``__deepcopy__`` that
+      returns itself, for ``env.spec`` deep-copies what was given to ``gym.make``.
     """
 
     range: tuple[float, float]

@@ -146,8 +146,9 @@ class TextMaze(TextEnv):
 
     @property
     def reward_range(self) -> tuple[float, float]:
-        """Smallest and largest return: a wall in every turn, and the exit without one."""
-        return -float(self.source.max_turns), 1.0  # type: ignore[attr-defined]
+        """Smallest and largest return: a wall in every turn and the least reward, and none with the largest."""
+        low, high = self.reward.range
+        return low - self.source.max_turns, high  # type: ignore[attr-defined]
 
     @property
     def charset(self) -> str:

@@ -43,7 +43,13 @@ class Isolated:
         self.range = here.range
         self.partial = bool(getattr(here, "partial", False))
         self.open = bool(getattr(here, "open", False))
+        if isinstance(snapshot := getattr(here, "snapshot", None), str):
+            self.snapshot = snapshot
         self._worker = Worker()
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Isolated:
+        """Return itself: ``env.spec`` copies its kwargs, and a process has no copy."""
+        return self
 
     def __repr__(self) -> str:
         """Name the reward."""

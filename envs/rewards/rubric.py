@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -37,6 +37,11 @@ class Rubric:
         limits = [getattr(reward, "time_limit", None) for reward, _ in rewards.values()]
         self.time_limit = sum(limit for limit in limits if limit is not None) or None
 
+    @property
+    def snapshot(self) -> str | None:
+        """Which weights the models among the rewards have; None if there are no models."""
+        return joint_snapshot((name, reward) for name, (reward, _) in self.rewards.items())
+
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
         """Return the weighted scores; a reward that raises costs only the items on which it raises."""
         scores = {name: score_batch(reward, problems, responses) for name, (reward, _) in self.rewards.items()}
@@ -48,3 +53,9 @@ class Rubric:
         total[[state != "ok" for state in status]] = np.nan
         first = next(iter(scores.values()))
         return Score(total, first.success, {name: score.total for name, score in scores.items()}, status)
+
+
+def joint_snapshot(rewards: Iterable[tuple[str, Reward]]) -> str | None:
+    """Return the snapshots of those named rewards that have one, as ``name=snapshot+name=snapshot``, or None."""
+    snapshots = [(name, getattr(reward, "snapshot", None)) for name, reward in rewards]
+    return "+".join(f"{name}={snapshot}" for name, snapshot in snapshots if isinstance(snapshot, str)) or None

@@ -207,3 +207,11 @@ def test_dense_pays_what_the_tasks_pay_and_the_others_in_the_end():
         if 0 < reward < 1:
             partial.add(info["task"])
     assert partial == {"TextSort"}
+
+
+def test_the_snapshot_names_those_of_its_models():
+    class Model(ExactMatch):
+        snapshot = "1a"
+
+    assert MixReward({"TextSort": Model(), "TextMath": ExactMatch()}).snapshot == "TextSort=1a"
+    assert MixReward({"TextMath": ExactMatch()}).snapshot is None

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 
 import gymnasium as gym
+import numpy as np
 import pytest
 
-from textgym.envs import ChatTokenizer, TextEnv, TextVectorEnv, TokenEnv, TokenVectorEnv
+from textgym.envs import ChatTokenizer, Score, TextEnv, TextVectorEnv, TokenEnv, TokenVectorEnv
 from textgym.envs.registration import COMMON_SETTINGS, TASKS, make_env, register_envs
+from textgym.envs.rewards import ExactMatch, Isolated, Rubric
+from textgym.envs.rewards.judge import Judge, RuleBackend
 
 MAKERS = pytest.mark.parametrize("make", [gym.make, gym.make_vec])
 
@@ -128,3 +132,88 @@ def test_a_tokenizer_can_be_passed_and_survives_the_copies_of_a_spec():
     tokenizer = ChatTokenizer(Tiny())
     env = gym.make("TextMath-v0", level="token", tokenizer=tokenizer)
     assert env.unwrapped.tokenizer is env.spec.kwargs["tokenizer"] is tokenizer
+
+
+class Length:
+    """A model of a reward: 1 for each character less than 100, a success from 0.03 on."""
+
+    range = (-1.0, 1.0)
+    snapshot = "weights-1"
+
+    def __deepcopy__(self, memo):
+        return self
+
+    def __call__(self, problems, responses):
+        total = np.array([len(response) / 100 for response in responses])
+        return Score(total, total >= 0.03, {"uncertainty": total / 2})
+
+
+@pytest.mark.parametrize("name", sorted(TASKS))
+def test_every_task_takes_another_reward(name):
+    env = gym.make(f"{name}-v0", reward=Length()).unwrapped
+    walls = 32.0 if name == "TextMaze" else 0.0
+    assert env.reward_range == (-1.0 - walls, 1.0) and isinstance(env.reward, Length)
+    assert env.reset(seed=0)[1]["reward_snapshot"] == "weights-1"
+    if type(env) is TextEnv:
+        _, reward, terminated, _, info = env.step("four")
+        assert (reward, terminated, info["is_success"], info["reward/uncertainty"]) == (0.04, True, True, 0.02)
+        env.reset(seed=0)
+        assert env.step("")[-1]["is_success"] is False
+
+
+def test_another_reward_at_the_token_level_arrives_with_the_stop_token():
+    env = gym.make("TextCopyTokens-v0", reward=Length()).unwrapped
+    assert env.reset(seed=0)[1]["reward_snapshot"] == "weights-1"
+    digit = int(np.flatnonzero(env.action_masks())[-1])
+    steps = [env.step(action) for action in (digit, digit, digit, env.tokenizer.stop_id)]
+    assert [step[1] for step in steps] == [0.0, 0.0, 0.0, 0.03] and steps[-1][2]
+    assert env.reward_range == (-1.0, 1.0) and steps[-1][-1]["is_success"]
+
+
+@pytest.mark.parametrize("name", ["TextCopy-v0", "TextCopyTokens-v0"])
+def test_vector_envs_share_another_reward(name):
+    reward = Length()
+    envs = gym.make_vec(name, num_envs=3, reward=reward, autoreset_mode="Disabled")
+    assert all(env.reward is reward for env in envs.unwrapped.envs) and envs.unwrapped.reward_range == (-1.0, 1.0)
+    assert list(envs.reset(seed=0)[1]["reward_snapshot"]) == ["weights-1"] * 3
+
+
+@pytest.mark.parametrize(
+    "reward",
+    [Length(), Judge(backend=RuleBackend()), Isolated("textgym.envs.rewards:ExactMatch"), *[
+        Rubric({"length": (Length(), 1.0), "judge": (Judge(backend=RuleBackend()), 1.0)})
+    ]],
+    ids=lambda reward: type(reward).__name__,
+)  # fmt: skip
+def test_another_reward_survives_the_copies_of_a_spec(reward):
+    env = gym.make("TextCopy-v0", reward=reward)
+    again = gym.make_vec(env.spec, num_envs=2)
+    ours = again.unwrapped.envs[0].reward
+    if isinstance(reward, Rubric):
+        assert [part for part, _ in ours.rewards.values()] == [part for part, _ in reward.rewards.values()]
+    else:
+        assert ours is reward
+    again.reset(seed=0)
+    again.step(["x", "y"])
+
+
+def test_the_rewards_of_all_tasks_can_be_copied():
+    for name in TASKS:
+        copy.deepcopy(gym.make(f"{name}-v0").unwrapped.reward)
+
+
+@MAKERS
+@pytest.mark.parametrize(
+    ("reward", "error", "message"),
+    [
+        (ExactMatch, TypeError, "reward must be an instance of a Reward"),
+        (lambda completions: [0.0 for _ in completions], TypeError, r"for a plain function there is textgym.make_env"),
+        ("exact", TypeError, "reward must be an instance of a Reward, .* got 'exact'"),
+    ],
+    ids=["class", "function", "text"],
+)
+def test_what_is_no_reward_is_refused(make, reward, error, message):
+    with pytest.raises(error, match=message):
+        make("TextCopy-v0", reward=reward)
+    with pytest.raises(ValueError, match="dense=True asks for the task's own partial credit"):
+        make("TextCopy-v0", reward=ExactMatch(), dense=True)

@@ -109,6 +109,10 @@ class Judge:
         """Name the backend."""
         return f"Judge({self.mode!r}, backend={self.name or self.backend!r}, {len(self.principles)} principles)"
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Judge:
+        """Return itself: ``env.spec`` copies its kwargs, and all copies share one cache and one count of calls."""
+        return self
+
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
         """Return the scores; ValueError if a pair lacks its reference."""
         questions = [self._questions(problem, response) for problem, response in zip(problems, responses, strict=True)]

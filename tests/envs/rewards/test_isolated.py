@@ -23,6 +23,7 @@ UNRULY = """
     class Unruly:
         range = (0.0, 2.0)
         partial = True
+        snapshot = "weights-1"
 
         def __init__(self, pay=2.0):
             self.pay = pay
@@ -78,7 +79,8 @@ def test_settings_and_parts_travel(unruly):
     reward = Isolated(unruly, pay=1.5)
     score = reward([Problem("?", "yes")] * 2, ["yes", "no"])
     assert score.total.tolist() == [1.5, 0.0] and score.parts["length"].tolist() == [3.0, 2.0]
-    assert reward.range == (0.0, 2.0) and reward.partial
+    assert reward.range == (0.0, 2.0) and reward.partial and reward.snapshot == "weights-1"
+    assert not hasattr(Isolated("textgym.envs.rewards:ExactMatch"), "snapshot")
 
 
 @pytest.mark.parametrize("trick", ["hang", "regex", "sleep"])

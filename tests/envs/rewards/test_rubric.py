@@ -87,3 +87,16 @@ def test_it_says_of_itself_what_its_rewards_say() -> None:
     both = Rubric({"a": (slow, 1.0), "b": (essay, 1.0)})
     assert both.partial and both.open and both.time_limit == 2.0
     assert not Rubric({"a": (slow, 1.0)}).open and Rubric({"b": (essay, 1.0)}).time_limit is None
+
+
+def test_the_snapshot_names_those_of_its_models() -> None:
+    class Model(ExactMatch):
+        def __init__(self, snapshot: str) -> None:
+            self.snapshot = snapshot
+
+    first, second = Model("1a"), Model("2b")
+    rubric = Rubric({"proxy": (first, 1.0), "exact": (ExactMatch(), 1.0), "other": (second, 0.5)})
+    assert rubric.snapshot == "proxy=1a+other=2b"
+    second.snapshot = "3c"
+    assert rubric.snapshot == "proxy=1a+other=3c"
+    assert Rubric({"exact": (ExactMatch(), 1.0)}).snapshot is None
