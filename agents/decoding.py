@@ -67,6 +67,23 @@ class Decoder:
         self._cache.batch_select_indices(rows)
 
 
+def draw(logits: Tensor, temperature: float | Tensor, uniform: Tensor | None) -> tuple[Tensor, Tensor]:
+    """Return one token, int64 (B,), and its log-probability, float32 (B,), for each row of logits (B, vocabulary).
+
+    ``uniform`` is in [0, 1), (B, 1). With a temperature of 0 it is not needed: the most probable token is taken.
+    """
+    scores = logits.float()
+    is_number = not isinstance(temperature, Tensor)
+    probabilities = (scores if is_number and temperature in (0, 1) else scores / temperature).softmax(-1)
+    if is_number and temperature == 0:
+        drawn = probabilities.argmax(-1)
+    else:  # the first token at which the cumulated probability exceeds the uniform number
+        assert uniform is not None
+        cumulated = probabilities.cumsum(-1)
+        drawn = (cumulated <= uniform * (1 - 1e-6) * cumulated[:, -1:]).sum(-1)
+    return drawn, probabilities.gather(-1, drawn[:, None]).squeeze(-1).log()
+
+
 def is_plain(model: Any) -> bool:
     """Return whether ``next_states`` computes what the model's own ``forward`` does."""
     return type(model).__name__ in _PLAIN
@@ -77,7 +94,7 @@ def has_plain_layers(cache: DynamicCache) -> bool:
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
-def next_states(model: Any, tokens: Tensor, mask: Tensor, positions: Tensor, cache: DynamicCache) -> Tensor:
+def next_states(model: Any, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
     """Append ``tokens``, int64 (B,), to the cache and return the last hidden states, (B, size).
 
     ``positions`` is int64 (B, 1); ``mask``, (B, L), is added to the attention scores.

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from textgym.agents.decoding import Decoder
+from textgym.agents.decoding import Decoder, draw, has_plain_layers, is_plain
+from textgym.agents.graphs import decoder_of
 from textgym.agents.policy import CausalLM, positions
 
 _COMPACT_BELOW = 0.75
@@ -70,35 +72,19 @@ def sample(
     unique = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(prompt) for prompt in prompts))}
     which = torch.tensor([unique[tuple(prompt)] for prompt in prompts], device=device)
     ids, mask = pad_left(list(unique), pad_id, device)
-    tokens = torch.full((len(prompts), max_new_tokens), pad_id, device=device)
-    logprobs = torch.zeros(len(prompts), max_new_tokens, device=device)
     with torch.inference_mode(), policy.forward_pass():
         logits, cache = _prefill(policy, ids, mask)
-        logits, decode = logits[which], Decoder(policy.model, cache, mask, which, max_new_tokens)
-        rows = torch.arange(len(prompts), device=device)
-        running = torch.ones_like(rows, dtype=torch.bool)
-        for t in range(max_new_tokens):
-            drawn, logprob = _draw(logits, temperature, generator)
-            if len(rows) == len(tokens):
-                tokens[:, t], logprobs[:, t] = drawn, logprob
-            else:
-                tokens[rows, t], logprobs[rows, t] = drawn, logprob
-            if not ignore_stop:
-                running = running & (drawn != stop_id)
-                left = int(running.sum())
-                if left == 0:
-                    break
-                if left <= _COMPACT_BELOW * len(rows):
-                    keep = torch.nonzero(running).squeeze(1)
-                    rows, drawn, running = rows[keep], drawn[keep], running[keep]
-                    decode.select(keep)
-            if t + 1 < max_new_tokens:
-                logits = decode(drawn)
-    tokens, logprobs = tokens[:, : t + 1], logprobs[:, : t + 1]
+        on_gpu = device.type == "cuda" and not policy.is_sharded and has_plain_layers(cache) and is_plain(policy.model)
+        generate = decoder_of(policy.model).generate if on_gpu else _generate
+        tokens, logprobs = generate(
+            policy.model, cache, mask, which, logits[which], max_new_tokens, temperature=temperature,
+            generator=generator, stop_id=None if ignore_stop else stop_id,
+        )  # fmt: skip
+    length = tokens.shape[1]
     stops = (tokens == stop_id) & (not ignore_stop)
     stopped = stops.any(1)
-    lengths = torch.where(stopped, stops.int().argmax(1) + 1, t + 1)
-    token_mask = torch.arange(t + 1, device=device) < lengths[:, None]  # what finished rows drew while they waited
+    lengths = torch.where(stopped, stops.int().argmax(1) + 1, length)
+    token_mask = torch.arange(length, device=device) < lengths[:, None]  # what finished rows drew while they waited
     tokens, logprobs = torch.where(token_mask, tokens, pad_id), torch.where(token_mask, logprobs, 0.0)
     return Samples(ids[which], mask[which], tokens, token_mask, logprobs, stopped)
 
@@ -125,17 +111,43 @@ def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor) -> tuple[Tensor, Dynam
     return out.logits[:, -1], cache
 
 
-def _draw(logits: Tensor, temperature: float, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Return one token and its log-probability for each row, float32."""
-    scores = logits.float()
-    probabilities = (scores if temperature in (0, 1) else scores / temperature).softmax(-1)
-    if temperature == 0:
-        drawn = probabilities.argmax(-1)
-    else:  # the first token at which the cumulated probability exceeds a uniform number
-        cumulated = probabilities.cumsum(-1)
-        uniform = torch.rand(len(scores), 1, generator=generator, device=scores.device) * (1 - 1e-6)
-        drawn = (cumulated <= uniform * cumulated[:, -1:]).sum(-1)
-    return drawn, probabilities.gather(-1, drawn[:, None]).squeeze(-1).log()
+def _generate(
+    model: Any,
+    prompt: DynamicCache,
+    prompt_mask: Tensor,
+    which: Tensor,
+    logits: Tensor,
+    max_new_tokens: int,
+    *,
+    temperature: float,
+    generator: torch.Generator | None,
+    stop_id: int | None,
+) -> tuple[Tensor, Tensor]:
+    """Draw tokens until all rows have stopped; arguments and results as of ``GraphDecoder.generate``."""
+    rows = torch.arange(len(which), device=which.device)
+    tokens = torch.zeros(len(rows), max_new_tokens, dtype=torch.int64, device=which.device)
+    logprobs = torch.zeros(len(rows), max_new_tokens, device=which.device)
+    decode = Decoder(model, prompt, prompt_mask, which, max_new_tokens)
+    running = torch.ones_like(rows, dtype=torch.bool)
+    for t in range(max_new_tokens):
+        uniform = torch.rand(len(rows), 1, generator=generator, device=which.device) if temperature else None
+        drawn, logprob = draw(logits, temperature, uniform)
+        if len(rows) == len(tokens):
+            tokens[:, t], logprobs[:, t] = drawn, logprob
+        else:
+            tokens[rows, t], logprobs[rows, t] = drawn, logprob
+        if stop_id is not None:
+            running = running & (drawn != stop_id)
+            left = int(running.sum())
+            if left == 0:
+                break
+            if left <= _COMPACT_BELOW * len(rows):
+                keep = torch.nonzero(running).squeeze(1)
+                rows, drawn, running = rows[keep], drawn[keep], running[keep]
+                decode.select(keep)
+        if t + 1 < max_new_tokens:
+            logits = decode(drawn)
+    return tokens[:, : t + 1], logprobs[:, : t + 1]
 
 
 def _check(prompts: Sequence[Sequence[int]], max_new_tokens: int, temperature: float) -> None:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from textgym.agents import sampling
 from textgym.agents.grpo import GRPO
 from textgym.agents.policy import CausalLM
 from textgym.agents.sampling import sample
@@ -30,6 +31,32 @@ def test_logprobs_of_samples_equal_the_training_side_and_the_cpu(make_policy, ki
     expected, _ = twin.logprobs(drawn.prompt_ids.cpu(), drawn.prompt_mask.cpu(), drawn.tokens.cpu())
     assert (drawn.logprobs - trained).abs()[drawn.token_mask].max() <= 1e-3
     assert (trained.cpu() - expected).abs()[drawn.token_mask.cpu()].max() <= 1e-3
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_graphs_draw_what_single_steps_do_before_and_after_an_update(make_policy, monkeypatch, bf16):
+    policy = on_gpu(make_policy("llama", scale=2.0))
+    policy.bf16 = bf16
+    for _ in range(2):
+        with_graphs = sample(policy, PROMPTS, max_new_tokens=150, temperature=0)
+        with monkeypatch.context() as patch:
+            patch.setattr(sampling, "is_plain", lambda model: False)
+            one_by_one = sample(policy, PROMPTS, max_new_tokens=150, temperature=0)
+        same = with_graphs.tokens[:, :20] == one_by_one.tokens[:, :20]
+        assert same.float().mean() > (0.9 if bf16 else 0.999)  # near ties fall either way
+        with torch.no_grad():
+            for parameter in policy.parameters():
+                parameter.mul_(1.1)
+
+
+def test_the_host_waits_once_in_a_chunk(make_policy):
+    policy = on_gpu(make_policy("llama", scale=2.0))
+    generator = torch.Generator("cuda").manual_seed(0)
+    sample(policy, PROMPTS, max_new_tokens=65, generator=generator, ignore_stop=True)  # captures
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        sample(policy, PROMPTS, max_new_tokens=65, generator=generator, ignore_stop=True)
+    waits = [event for event in profile.events() if event.name in ("aten::nonzero", "aten::item")]
+    assert 0 < len(waits) <= 16  # 64 tokens after the first are four chunks
 
 
 @pytest.mark.parametrize("preset", ["dr_grpo", "rloo", "dapo"])

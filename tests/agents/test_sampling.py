@@ -3,11 +3,30 @@
 import pytest
 import torch
 
-from textgym.agents import sampling
+from textgym.agents import graphs, sampling
+from textgym.agents.decoding import is_plain
+from textgym.agents.graphs import GraphDecoder
 from textgym.agents.sampling import sample
 
 KINDS = ["llama", "llama-unusual", "qwen2", "mistral", "gpt2"]
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12, 13], [5, 6, 7, 8, 9, 10], [20], [11, 12, 13], [21, 22]] * 4
+
+
+@pytest.fixture(params=["as on a CPU", "as on CUDA"])
+def engine(request, monkeypatch):
+    """The steps of a CUDA graph are plain torch: one by one they run on a CPU as well."""
+    plainly, used = sampling._generate, []
+
+    def generate(model, *arguments, **settings):
+        if not is_plain(model):
+            return plainly(model, *arguments, **settings)
+        used.append(model)
+        return graphs.decoder_of(model).generate(model, *arguments, **settings)
+
+    if request.param == "as on CUDA":
+        monkeypatch.setattr(sampling, "_generate", generate)
+    yield request.param
+    assert bool(used) == (request.param == "as on CUDA")
 
 
 def draw(policy, prompts=PROMPTS, **kwargs):
@@ -47,7 +66,7 @@ def test_plain_architectures_decode_without_the_models_forward(make_policy):
 
 
 @pytest.mark.parametrize("pad", ["<pad>", "<eos>"])
-def test_the_mask_ends_with_the_stop_token_whatever_pad_is(make_policy, pad):
+def test_the_mask_ends_with_the_stop_token_whatever_pad_is(engine, make_policy, pad):
     policy = make_policy(scale=1.0, pad=pad)
     drawn = draw(policy, PROMPTS * 8, max_new_tokens=100)
     stops = drawn.tokens == 0
@@ -61,7 +80,7 @@ def test_the_mask_ends_with_the_stop_token_whatever_pad_is(make_policy, pad):
     assert drawn.stopped.any() and not drawn.stopped.all()
 
 
-def test_a_response_may_be_the_stop_token_alone(make_policy):
+def test_a_response_may_be_the_stop_token_alone(engine, make_policy):
     policy = make_policy()
     with torch.no_grad():
         policy.model.lm_head.weight.zero_()
@@ -70,7 +89,7 @@ def test_a_response_may_be_the_stop_token_alone(make_policy):
     assert drawn.tokens.tolist() == [[0]] * len(PROMPTS) and drawn.stopped.all() and drawn.token_mask.all()
 
 
-def test_no_row_stops_when_told_to_ignore_it(make_policy):
+def test_no_row_stops_when_told_to_ignore_it(engine, make_policy):
     drawn = draw(make_policy(scale=1.0), max_new_tokens=60, ignore_stop=True)
     assert drawn.tokens.shape == (len(PROMPTS), 60) and drawn.token_mask.all() and not drawn.stopped.any()
 
@@ -84,7 +103,7 @@ def test_leaving_the_batch_changes_no_other_row(make_policy, monkeypatch, share)
     assert torch.equal(plain.tokens, again.tokens) and torch.equal(plain.token_mask, again.token_mask)
 
 
-def test_draws_follow_the_softmax(make_policy):
+def test_draws_follow_the_softmax(engine, make_policy):
     policy = make_policy(scale=4.0)
     count = 4000
     drawn = draw(policy, [[5, 6, 7]] * count, max_new_tokens=1, temperature=0.7)
@@ -95,7 +114,7 @@ def test_draws_follow_the_softmax(make_policy):
     assert (probabilities > 0.02).sum() >= 3  # the test would see a sharpened distribution
 
 
-def test_the_generator_decides(make_policy):
+def test_the_generator_decides(engine, make_policy):
     policy = make_policy(scale=2.0)
     first, second = draw(policy), draw(policy)
     other = draw(policy, generator=torch.Generator().manual_seed(1))
@@ -128,3 +147,45 @@ def test_one_prefill_for_each_distinct_prompt(make_policy):
 def test_bad_input_is_named(make_policy, arguments, message):
     with pytest.raises(ValueError, match=message):
         draw(make_policy(), **arguments)
+
+
+def graph_draws(policy, decoder, monkeypatch, **settings):
+    monkeypatch.setattr(sampling, "_generate", decoder.generate)
+    return draw(policy, **settings)
+
+
+@pytest.mark.parametrize("kind", ["llama", "llama-unusual", "qwen2"])
+def test_the_steps_of_a_cuda_graph_draw_what_the_others_do(make_policy, monkeypatch, kind):
+    policy, settings = make_policy(kind, scale=2.0), {"temperature": 0, "max_new_tokens": 150}
+    plain = draw(policy, **settings)
+    again = graph_draws(policy, GraphDecoder(), monkeypatch, **settings)
+    assert torch.equal(plain.tokens, again.tokens) and torch.equal(plain.stopped, again.stopped)
+    assert (plain.logprobs - again.logprobs).abs().max() <= 1e-4
+
+
+def test_rows_leave_the_memory_of_a_cuda_graph_and_logprobs_stay_right(make_policy, monkeypatch):
+    policy, sizes = make_policy(scale=2.0), []
+    decoder = GraphDecoder()
+    step = decoder._take_step
+    monkeypatch.setattr(decoder, "_take_step", lambda model, *size: (sizes.append(size[:2]), step(model, *size)))
+    drawn = graph_draws(policy, decoder, monkeypatch, temperature=0.7, max_new_tokens=140)
+    trained, _ = policy.logprobs(drawn.prompt_ids, drawn.prompt_mask, drawn.tokens, temperature=0.7)
+    assert (drawn.logprobs - trained).abs()[drawn.token_mask].max() <= 1e-4
+    assert sizes[0] == (24, 128) and len({rows for rows, _ in sizes}) > 2 and {length for _, length in sizes} > {128}
+
+
+def test_the_memory_of_a_cuda_graph_serves_again_and_grows(make_policy, monkeypatch):
+    policy, decoder = make_policy(scale=2.0), GraphDecoder()
+    for prompts, new_tokens in (PROMPTS, 12), (PROMPTS[:5], 30), (PROMPTS * 3, 200), (PROMPTS[2:3], 7):
+        settings = {"prompts": prompts, "max_new_tokens": new_tokens, "temperature": 0}
+        again = graph_draws(policy, decoder, monkeypatch, **settings)
+        monkeypatch.undo()
+        assert torch.equal(draw(policy, **settings).tokens, again.tokens)
+        with torch.no_grad():  # as an optimiser changes them
+            policy.model.lm_head.weight.add_(torch.randn_like(policy.model.lm_head.weight) / 10)
+
+
+def test_batches_are_rounded_up_by_less_than_half():
+    for rows in range(1, 600):
+        assert rows <= graphs._bucket(rows) <= max(rows, 1.5 * rows - 1)
+    assert len({graphs._bucket(rows) for rows in range(1, 257)}) <= 16
