@@ -1,55 +1,22 @@
 """Who answers, and how they learn. Importing a name loads torch and transformers; importing this does not."""
 
-from __future__ import annotations
+from textgym._lazy import attach
 
-import importlib
-from typing import Any
-
-_HOMES = {
-    "CausalLM": "policy",
-    "DPO": "dpo",
-    "ExpertIteration": "expert_iteration",
-    "GRPO": "grpo",
-    "OracleAnnotator": "preferences",
-    "PPO": "ppo",
-    "PolicyIteration": "tabular",
-    "QLearning": "tabular",
-    "REINFORCE": "reinforce",
-    "RewardEnsemble": "reward_ensemble",
-    "RewardModel": "reward_model",
-    "SFT": "sft",
-    "ValueIteration": "tabular",
-    "evaluate": "evaluation",
-    "evaluate_samples": "evaluation",
-    "read_preferences": "preferences",
-    "sample": "sampling",
-    "sample_pairs": "preferences",
-    "write_preferences": "preferences",
-}
-__all__ = [
-    "DPO",
-    "GRPO",
-    "PPO",
-    "REINFORCE",
-    "SFT",
-    "CausalLM",
-    "ExpertIteration",
-    "OracleAnnotator",
-    "PolicyIteration",
-    "QLearning",
-    "RewardEnsemble",
-    "RewardModel",
-    "ValueIteration",
-    "evaluate",
-    "evaluate_samples",
-    "read_preferences",
-    "sample",
-    "sample_pairs",
-    "write_preferences",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"textgym.agents.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "dpo": ["DPO"],
+        "evaluation": ["evaluate", "evaluate_samples"],
+        "expert_iteration": ["ExpertIteration"],
+        "grpo": ["GRPO"],
+        "policy": ["CausalLM"],
+        "ppo": ["PPO"],
+        "preferences": ["OracleAnnotator", "read_preferences", "sample_pairs", "write_preferences"],
+        "reinforce": ["REINFORCE"],
+        "reward_ensemble": ["RewardEnsemble"],
+        "reward_model": ["RewardModel"],
+        "sampling": ["sample"],
+        "sft": ["SFT"],
+        "tabular": ["PolicyIteration", "QLearning", "ValueIteration"],
+    },
+)

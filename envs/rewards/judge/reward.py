@@ -135,13 +135,20 @@ class Judge:
             [next((verdict.status for verdict in said if verdict.status != "ok"), "ok") for said in judged],
         )
 
+    def shown(self, problem: Problem, response: str) -> str:
+        """Return what of a response the backend is asked about; "" for one that earns 0 unseen."""
+        answer = read_answer(response).strip()
+        if len(answer) > self.max_chars or _gives_back(answer, problem.prompt.strip()):
+            return ""
+        return answer
+
     def _questions(self, problem: Problem, response: str) -> list[_Question]:
         """Return what there is to ask: nothing, a score, or a preference in both orders."""
         reference = problem.metadata.get("reference", problem.answer)
         if self.mode == "pairwise" and not isinstance(reference, str):
             raise ValueError(f"a pair needs metadata['reference'] or an answer, got {reference!r}")
-        answer = read_answer(response).strip()
-        if not answer or len(answer) > self.max_chars or _gives_back(answer, problem.prompt.strip()):
+        answer = self.shown(problem, response)
+        if not answer:
             return []
         if self.mode == "score":
             return [_Question(*prompts.score_prompt(self.principles, problem.prompt, answer))]

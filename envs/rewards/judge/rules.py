@@ -1,13 +1,14 @@
-"""``RuleBackend``: a judge without a model, which counts words. Deterministic, offline, and easily fooled.
+"""``RuleBackend``: a judge without a model, by rules. Its own count words: deterministic, offline, and easily fooled.
 
-It is there so that everything around a judge can be run and tested. What it takes for an answer is a few sentences
-that share words with the question, and a policy that is trained on it learns to write those: over-optimisation in
-plain sight. For judgement, use a model.
+It is there so that everything around a judge can be run and tested. What its own rules take for an answer is a few
+sentences that share words with the question, and a policy that is trained on it learns to write those:
+over-optimisation in plain sight. For judgement, use a model.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from textgym.envs.rewards.judge.prompts import unquoted
 
@@ -45,9 +46,24 @@ _DECLINES = ("can't help", "cannot help", "won't help", "will not help")
 
 
 class RuleBackend:
-    """Replies to the prompts of ``Judge`` as a model would, by rules that stand for ``PRINCIPLES``."""
+    """Replies to the prompts of ``Judge`` as a model would, by rules that stand for the principles.
 
-    name = "rules v1"
+    Example:
+        >>> from textgym.envs import Problem
+        >>> from textgym.envs.rewards.judge import Judge
+        >>> brief = RuleBackend(lambda question, response: 10 if len(response.split()) < 4 else 1)
+        >>> Judge(["Be brief."], backend=brief)([Problem("Why?")] * 2, ["I do not know.", "Nobody knows."]).total
+        array([0., 1.])
+    """
+
+    def __init__(self, rules: Callable[[str, str], int] | None = None) -> None:
+        """Take a function from a question and a response to a number from 1 to 10.
+
+        None takes ``score``, which stands for ``PRINCIPLES``. Other rules have no ``name``, for they may change.
+        """
+        self.rules = rules or score
+        if rules is None:
+            self.name = "rules v1"
 
     def __call__(self, prompt: str, /) -> str:
         """Return the reply; ValueError if the prompt is not one of ``Judge``."""
@@ -57,8 +73,8 @@ class RuleBackend:
         texts = unquoted(prompt)
         kind, code = asked.groups()
         if kind == "Score":
-            return f"By the rules.\nScore {code}: {score(texts['QUESTION'], texts['RESPONSE'])}"
-        first, second = (score(texts["QUESTION"], texts[name]) for name in ("RESPONSE A", "RESPONSE B"))
+            return f"By the rules.\nScore {code}: {self.rules(texts['QUESTION'], texts['RESPONSE'])}"
+        first, second = (self.rules(texts["QUESTION"], texts[name]) for name in ("RESPONSE A", "RESPONSE B"))
         return f"By the rules.\nBetter {code}: {'A' if first > second else 'B' if second > first else 'TIE'}"
 
 

@@ -52,3 +52,11 @@ def test_it_knows_pairs_and_nothing_but_the_prompts_of_a_judge():
     assert judge([Problem(QUESTION, GOOD[:-1])], [GOOD]).total.tolist() == [1.0]
     with pytest.raises(ValueError, match="prompts of Judge alone"):
         RuleBackend()("Score this.")
+
+
+def test_other_rules_have_no_name_to_be_kept_under():
+    brief = RuleBackend(lambda question, response: 11 - len(response))
+    assert Judge(["Be brief."], backend=brief)([Problem("Why?")] * 2, ["x", "x" * 10]).total.tolist() == [1.0, 0.0]
+    assert RuleBackend().name == "rules v1" and not hasattr(brief, "name")
+    with pytest.warns(RuntimeWarning, match="no verdict"):
+        assert Judge(["Be brief."], backend=brief)([Problem("Why?")], ["x" * 11]).status == ["error"]
