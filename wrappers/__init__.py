@@ -1,39 +1,15 @@
 """Anything that changes one env into another env, one idea a file."""
 
-from __future__ import annotations
+from textgym._lazy import attach
 
-import importlib
-from typing import Any
-
-_HOMES = {
-    "ChoiceActions": "choice_actions",
-    "HiddenState": "hidden_state",
-    "MonitorReward": "monitor_reward",
-    "RecordTranscripts": "record_transcripts",
-    "ReferenceLogProb": "reference_logprob",
-    "TopKActions": "top_k_actions",
-    "VectorChoiceActions": "choice_actions",
-    "VectorHiddenState": "hidden_state",
-    "VectorMonitorReward": "monitor_reward",
-    "VectorReferenceLogProb": "reference_logprob",
-    "VectorTopKActions": "top_k_actions",
-}
-__all__ = [
-    "ChoiceActions",
-    "HiddenState",
-    "MonitorReward",
-    "RecordTranscripts",
-    "ReferenceLogProb",
-    "TopKActions",
-    "VectorChoiceActions",
-    "VectorHiddenState",
-    "VectorMonitorReward",
-    "VectorReferenceLogProb",
-    "VectorTopKActions",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"textgym.wrappers.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "choice_actions": ["ChoiceActions", "VectorChoiceActions"],
+        "hidden_state": ["HiddenState", "VectorHiddenState"],
+        "monitor_reward": ["MonitorReward", "VectorMonitorReward"],
+        "record_transcripts": ["RecordTranscripts"],
+        "reference_logprob": ["ReferenceLogProb", "VectorReferenceLogProb"],
+        "top_k_actions": ["TopKActions", "VectorTopKActions"],
+    },
+)

@@ -1,29 +1,19 @@
 """Tasks of several turns, one game a file."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from textgym._lazy import attach
 
 if TYPE_CHECKING:
-    from textgym.envs.games.guess_number import GuessNumber
-    from textgym.envs.games.maze import ExitReached, MazeSource, TextMaze
+    from textgym.envs.games.guess_number import GuessNumber as GuessNumber
+    from textgym.envs.games.maze import ExitReached as ExitReached
+    from textgym.envs.games.maze import MazeSource as MazeSource
+    from textgym.envs.games.maze import TextMaze as TextMaze
 
-_HOMES = {
-    "ExitReached": "maze",
-    "GuessNumber": "guess_number",
-    "MazeSource": "maze",
-    "TextMaze": "maze",
-}
-__all__ = [
-    "ExitReached",
-    "GuessNumber",
-    "MazeSource",
-    "TextMaze",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "guess_number": ["GuessNumber"],
+        "maze": ["ExitReached", "MazeSource", "TextMaze"],
+    },
+)

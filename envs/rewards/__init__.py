@@ -1,79 +1,52 @@
 """Rewards, one file each: what a response is worth."""
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from textgym._lazy import attach
 
 if TYPE_CHECKING:
-    from textgym.envs.rewards.code import CodeVerifier
-    from textgym.envs.rewards.countdown import CountdownVerifier
-    from textgym.envs.rewards.format import FormatVerifier
-    from textgym.envs.rewards.gold import GoldReward
-    from textgym.envs.rewards.ifeval import IFEvalVerifier
-    from textgym.envs.rewards.increasing import IncreasingRun
-    from textgym.envs.rewards.isolated import Isolated
-    from textgym.envs.rewards.judge import Judge
-    from textgym.envs.rewards.logic import LogicVerifier
-    from textgym.envs.rewards.matching import ExactMatch, PrefixMatch
-    from textgym.envs.rewards.math import MathVerifier
-    from textgym.envs.rewards.reasoning import ReasoningVerifier
-    from textgym.envs.rewards.rubric import Rubric
-    from textgym.envs.rewards.sentiment import SentimentReward
-    from textgym.envs.rewards.sequences import BracketMatch, ListMatch
-    from textgym.envs.rewards.sudoku import SudokuPrefix, SudokuVerifier
-    from textgym.envs.rewards.summary import SummaryReward
-    from textgym.envs.rewards.typed import TypedMatch
+    from textgym.envs.rewards.code import CodeVerifier as CodeVerifier
+    from textgym.envs.rewards.countdown import CountdownVerifier as CountdownVerifier
+    from textgym.envs.rewards.format import FormatVerifier as FormatVerifier
+    from textgym.envs.rewards.gold import GoldReward as GoldReward
+    from textgym.envs.rewards.ifeval import IFEvalVerifier as IFEvalVerifier
+    from textgym.envs.rewards.increasing import IncreasingRun as IncreasingRun
+    from textgym.envs.rewards.isolated import Isolated as Isolated
+    from textgym.envs.rewards.judge import Judge as Judge
+    from textgym.envs.rewards.logic import LogicVerifier as LogicVerifier
+    from textgym.envs.rewards.matching import ExactMatch as ExactMatch
+    from textgym.envs.rewards.matching import PrefixMatch as PrefixMatch
+    from textgym.envs.rewards.math import MathVerifier as MathVerifier
+    from textgym.envs.rewards.reasoning import ReasoningVerifier as ReasoningVerifier
+    from textgym.envs.rewards.rubric import Rubric as Rubric
+    from textgym.envs.rewards.sentiment import SentimentReward as SentimentReward
+    from textgym.envs.rewards.sequences import BracketMatch as BracketMatch
+    from textgym.envs.rewards.sequences import ListMatch as ListMatch
+    from textgym.envs.rewards.sudoku import SudokuPrefix as SudokuPrefix
+    from textgym.envs.rewards.sudoku import SudokuVerifier as SudokuVerifier
+    from textgym.envs.rewards.summary import SummaryReward as SummaryReward
+    from textgym.envs.rewards.typed import TypedMatch as TypedMatch
 
-_HOMES = {
-    "BracketMatch": "sequences",
-    "CodeVerifier": "code",
-    "CountdownVerifier": "countdown",
-    "ExactMatch": "matching",
-    "FormatVerifier": "format",
-    "GoldReward": "gold",
-    "IFEvalVerifier": "ifeval",
-    "IncreasingRun": "increasing",
-    "Isolated": "isolated",
-    "Judge": "judge",
-    "ListMatch": "sequences",
-    "LogicVerifier": "logic",
-    "MathVerifier": "math",
-    "PrefixMatch": "matching",
-    "ReasoningVerifier": "reasoning",
-    "Rubric": "rubric",
-    "SentimentReward": "sentiment",
-    "SudokuPrefix": "sudoku",
-    "SudokuVerifier": "sudoku",
-    "SummaryReward": "summary",
-    "TypedMatch": "typed",
-}
-__all__ = [
-    "BracketMatch",
-    "CodeVerifier",
-    "CountdownVerifier",
-    "ExactMatch",
-    "FormatVerifier",
-    "GoldReward",
-    "IFEvalVerifier",
-    "IncreasingRun",
-    "Isolated",
-    "Judge",
-    "ListMatch",
-    "LogicVerifier",
-    "MathVerifier",
-    "PrefixMatch",
-    "ReasoningVerifier",
-    "Rubric",
-    "SentimentReward",
-    "SudokuPrefix",
-    "SudokuVerifier",
-    "SummaryReward",
-    "TypedMatch",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "code": ["CodeVerifier"],
+        "countdown": ["CountdownVerifier"],
+        "format": ["FormatVerifier"],
+        "gold": ["GoldReward"],
+        "ifeval": ["IFEvalVerifier"],
+        "increasing": ["IncreasingRun"],
+        "isolated": ["Isolated"],
+        "judge": ["Judge"],
+        "logic": ["LogicVerifier"],
+        "matching": ["ExactMatch", "PrefixMatch"],
+        "math": ["MathVerifier"],
+        "reasoning": ["ReasoningVerifier"],
+        "rubric": ["Rubric"],
+        "sentiment": ["SentimentReward"],
+        "sequences": ["BracketMatch", "ListMatch"],
+        "sudoku": ["SudokuPrefix", "SudokuVerifier"],
+        "summary": ["SummaryReward"],
+        "typed": ["TypedMatch"],
+    },
+)

@@ -21,82 +21,55 @@
 - ``ReasoningSource``: problems of the reasoning-gym library.
 """
 
-from __future__ import annotations
+from typing import TYPE_CHECKING
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from textgym._lazy import attach
 
 if TYPE_CHECKING:
-    from textgym.envs.sources.arithmetic import ArithmeticSource
-    from textgym.envs.sources.bbh import BBHSource
-    from textgym.envs.sources.code import CodeSource
-    from textgym.envs.sources.copying import CopySource, ReverseSource
-    from textgym.envs.sources.countdown import CountdownSource
-    from textgym.envs.sources.dyck import DyckSource
-    from textgym.envs.sources.format import FormatSource
-    from textgym.envs.sources.gsm8k import GSM8KSource
-    from textgym.envs.sources.guess_number import GuessNumberSource
-    from textgym.envs.sources.ifeval import IFEvalSource
-    from textgym.envs.sources.increasing import IncreasingSource
-    from textgym.envs.sources.logic import LogicSource
-    from textgym.envs.sources.math_dataset import MATHSource
-    from textgym.envs.sources.reasoning import ReasoningSource
-    from textgym.envs.sources.rlaif import RLAIFSource
-    from textgym.envs.sources.rlhf import RLHFSource
-    from textgym.envs.sources.sentiment import SentimentSource
-    from textgym.envs.sources.sorting import SortSource
-    from textgym.envs.sources.sudoku import SudokuSource
-    from textgym.envs.sources.summary import SummarySource
+    from textgym.envs.sources.arithmetic import ArithmeticSource as ArithmeticSource
+    from textgym.envs.sources.bbh import BBHSource as BBHSource
+    from textgym.envs.sources.code import CodeSource as CodeSource
+    from textgym.envs.sources.copying import CopySource as CopySource
+    from textgym.envs.sources.copying import ReverseSource as ReverseSource
+    from textgym.envs.sources.countdown import CountdownSource as CountdownSource
+    from textgym.envs.sources.dyck import DyckSource as DyckSource
+    from textgym.envs.sources.format import FormatSource as FormatSource
+    from textgym.envs.sources.gsm8k import GSM8KSource as GSM8KSource
+    from textgym.envs.sources.guess_number import GuessNumberSource as GuessNumberSource
+    from textgym.envs.sources.ifeval import IFEvalSource as IFEvalSource
+    from textgym.envs.sources.increasing import IncreasingSource as IncreasingSource
+    from textgym.envs.sources.logic import LogicSource as LogicSource
+    from textgym.envs.sources.math_dataset import MATHSource as MATHSource
+    from textgym.envs.sources.reasoning import ReasoningSource as ReasoningSource
+    from textgym.envs.sources.rlaif import RLAIFSource as RLAIFSource
+    from textgym.envs.sources.rlhf import RLHFSource as RLHFSource
+    from textgym.envs.sources.sentiment import SentimentSource as SentimentSource
+    from textgym.envs.sources.sorting import SortSource as SortSource
+    from textgym.envs.sources.sudoku import SudokuSource as SudokuSource
+    from textgym.envs.sources.summary import SummarySource as SummarySource
 
-_HOMES = {
-    "ArithmeticSource": "arithmetic",
-    "BBHSource": "bbh",
-    "CodeSource": "code",
-    "CopySource": "copying",
-    "CountdownSource": "countdown",
-    "DyckSource": "dyck",
-    "FormatSource": "format",
-    "GSM8KSource": "gsm8k",
-    "GuessNumberSource": "guess_number",
-    "IFEvalSource": "ifeval",
-    "IncreasingSource": "increasing",
-    "LogicSource": "logic",
-    "MATHSource": "math_dataset",
-    "RLHFSource": "rlhf",
-    "RLAIFSource": "rlaif",
-    "ReasoningSource": "reasoning",
-    "ReverseSource": "copying",
-    "SentimentSource": "sentiment",
-    "SortSource": "sorting",
-    "SudokuSource": "sudoku",
-    "SummarySource": "summary",
-}
-__all__ = [
-    "ArithmeticSource",
-    "BBHSource",
-    "CodeSource",
-    "CopySource",
-    "CountdownSource",
-    "DyckSource",
-    "FormatSource",
-    "GSM8KSource",
-    "GuessNumberSource",
-    "IFEvalSource",
-    "IncreasingSource",
-    "LogicSource",
-    "MATHSource",
-    "RLAIFSource",
-    "RLHFSource",
-    "ReasoningSource",
-    "ReverseSource",
-    "SentimentSource",
-    "SortSource",
-    "SudokuSource",
-    "SummarySource",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+__getattr__, __dir__, __all__ = attach(
+    __name__,
+    {
+        "arithmetic": ["ArithmeticSource"],
+        "bbh": ["BBHSource"],
+        "code": ["CodeSource"],
+        "copying": ["CopySource", "ReverseSource"],
+        "countdown": ["CountdownSource"],
+        "dyck": ["DyckSource"],
+        "format": ["FormatSource"],
+        "gsm8k": ["GSM8KSource"],
+        "guess_number": ["GuessNumberSource"],
+        "ifeval": ["IFEvalSource"],
+        "increasing": ["IncreasingSource"],
+        "logic": ["LogicSource"],
+        "math_dataset": ["MATHSource"],
+        "reasoning": ["ReasoningSource"],
+        "rlaif": ["RLAIFSource"],
+        "rlhf": ["RLHFSource"],
+        "sentiment": ["SentimentSource"],
+        "sorting": ["SortSource"],
+        "sudoku": ["SudokuSource"],
+        "summary": ["SummarySource"],
+    },
+)
