@@ -9,6 +9,7 @@ __getattr__, __dir__, __all__ = attach(
         "evaluation": ["evaluate", "evaluate_samples"],
         "expert_iteration": ["ExpertIteration"],
         "grpo": ["GRPO"],
+        "judge_annotator": ["JudgeAnnotator"],
         "policy": ["CausalLM"],
         "ppo": ["PPO"],
         "preferences": ["OracleAnnotator", "read_preferences", "sample_pairs", "write_preferences"],
