@@ -2,6 +2,8 @@
 
 - ``read_rows``: the rows of a file of JSON lines, or of a JSON list.
 - ``read_json``: the value of a JSON file.
+- ``check_texts``: whether a row is an object with certain texts.
+- ``check_answers``: whether the problems that were made of the rows contradict each other.
 """
 
 from __future__ import annotations
@@ -10,9 +12,11 @@ import codecs
 import gzip
 import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
+
+from textgym.envs.task import Problem
 
 
 def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
@@ -38,6 +42,33 @@ def read_rows(path: Path) -> Iterator[tuple[str, Any]]:
 def read_json(path: Path) -> Any:
     """Return the value of a JSON file; ValueError, with the file, if it is not JSON in UTF-8."""
     return _parse(str(path), path.read_bytes())
+
+
+def check_texts(where: str, row: Any, first: str, second: str) -> None:
+    """Raise ValueError unless the row is an object that has text, not only white space, under both names."""
+    if not isinstance(row, dict):
+        raise ValueError(f"{where}: not a JSON object with {first!r} and {second!r} but {type(row).__name__}")
+    for name in (first, second):
+        if not isinstance(row.get(name), str) or not row[name].strip():
+            raise ValueError(f"{where}: {name!r} must be text, got {row.get(name)!r}")
+
+
+def check_answers(path: str | None, kind: str, problems: Iterable[tuple[str, Problem]]) -> tuple[Problem, ...]:
+    """Return the problems, which come with where they stand; ``kind`` is what a message calls them.
+
+    Raises:
+        ValueError: if there is none, or if one of them has the key of another and not its answer.
+    """
+    first: dict[str, tuple[str, str | None]] = {}
+    checked = []
+    for where, problem in problems:
+        before, answer = first.setdefault(problem.key, (where, problem.answer))
+        if problem.answer != answer:
+            raise ValueError(f"{where}: the same {kind} as {before}, but the answer {problem.answer}, not {answer}")
+        checked.append(problem)
+    if not checked:
+        raise ValueError(f"{path} holds no problems")
+    return tuple(checked)
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from textgym.envs.rewards.typed import TypedMatch, answer_kind
-from textgym.envs.sources._files import read_json
+from textgym.envs.sources._files import check_texts, read_json
 from textgym.envs.sources._settings import check_template
 from textgym.envs.task import Problem
 
@@ -129,11 +129,7 @@ def _read(file: Path, template: str) -> Iterator[tuple[str, Problem]]:
 
 
 def _problem(where: str, task: str, example: Any, template: str) -> Problem:
-    if not isinstance(example, dict):
-        raise ValueError(f"{where}: not a JSON object with 'input' and 'target' but {type(example).__name__}")
-    for name in ("input", "target"):
-        if not isinstance(example.get(name), str) or not example[name].strip():
-            raise ValueError(f"{where}: {name!r} must be text, got {example.get(name)!r}")
+    check_texts(where, example, "input", "target")
     question, answer = example["input"].strip(), example["target"].strip()
     found = _OPTION.findall(question.rpartition("Options:")[2]) if "Options:" in question else []
     options = {letter: text.strip() for letter, text in found}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from textgym.envs.rewards.math import parse_number
-from textgym.envs.sources._files import read_rows
+from textgym.envs.sources._files import check_answers, check_texts, read_rows
 from textgym.envs.sources._settings import check_template
 from textgym.envs.task import Problem
 
@@ -104,17 +104,7 @@ def _problems(path: str | None, template: str) -> tuple[Problem, ...]:
             f"no such file: {path!r}; path must be a JSONL file (.jsonl or .jsonl.gz) or the name of a Hugging Face "
             "data set such as 'openai/gsm8k'"
         )
-    first: dict[str, tuple[str, str | None]] = {}
-    problems = []
-    for where, row in rows:
-        problem = _problem(where, row, template)
-        before, answer = first.setdefault(problem.key, (where, problem.answer))
-        if problem.answer != answer:
-            raise ValueError(f"{where}: the same question as {before}, but the answer {problem.answer}, not {answer}")
-        problems.append(problem)
-    if not problems:
-        raise ValueError(f"{path} holds no problems")
-    return tuple(problems)
+    return check_answers(path, "question", ((where, _problem(where, row, template)) for where, row in rows))
 
 
 def _read_hugging_face(name: str) -> Iterator[tuple[str, Any]]:
@@ -135,11 +125,7 @@ def _read_hugging_face(name: str) -> Iterator[tuple[str, Any]]:
 
 
 def _problem(where: str, row: Any, template: str) -> Problem:
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: not a JSON object with 'question' and 'answer' but {type(row).__name__}")
-    for name in ("question", "answer"):
-        if not isinstance(row.get(name), str) or not row[name].strip():
-            raise ValueError(f"{where}: {name!r} must be text, got {row.get(name)!r}")
+    check_texts(where, row, "question", "answer")
     question = row["question"].strip()
     work, mark, result = row["answer"].rpartition("#### ")
     if not mark:

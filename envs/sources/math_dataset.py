@@ -18,7 +18,7 @@ import numpy as np
 from textgym.envs.rewards.math import MathVerifier, parse_number
 from textgym.envs.rewards.math.answers import ANSWER_TYPES, guess_type
 from textgym.envs.rewards.math.extraction import answer_part
-from textgym.envs.sources._files import read_rows
+from textgym.envs.sources._files import check_answers, check_texts, read_rows
 from textgym.envs.sources._settings import check_template, check_whole
 from textgym.envs.task import Problem
 
@@ -122,25 +122,12 @@ def _problems(path: str | None, template: str) -> tuple[Problem, ...]:
     """
     if path is not None and not Path(path).is_file():
         raise FileNotFoundError(f"no such file: {path!r}; path must be a JSONL file (.jsonl or .jsonl.gz)")
-    first: dict[str, tuple[str, str | None]] = {}
-    problems = []
-    for where, row in read_rows(_BUNDLED if path is None else Path(path)):
-        problem = _problem(where, row, template)
-        before, answer = first.setdefault(problem.key, (where, problem.answer))
-        if problem.answer != answer:
-            raise ValueError(f"{where}: the same problem as {before}, but the answer {problem.answer}, not {answer}")
-        problems.append(problem)
-    if not problems:
-        raise ValueError(f"{path} holds no problems")
-    return tuple(problems)
+    rows = read_rows(_BUNDLED if path is None else Path(path))
+    return check_answers(path, "problem", ((where, _problem(where, row, template)) for where, row in rows))
 
 
 def _problem(where: str, row: Any, template: str) -> Problem:
-    if not isinstance(row, dict):
-        raise ValueError(f"{where}: not a JSON object with 'problem' and 'solution' but {type(row).__name__}")
-    for name in ("problem", "solution"):
-        if not isinstance(row.get(name), str) or not row[name].strip():
-            raise ValueError(f"{where}: {name!r} must be text, got {row.get(name)!r}")
+    check_texts(where, row, "problem", "solution")
     level = re.fullmatch(r"(?:Level )?([1-5])", str(row.get("level")))
     answer, marked = answer_part(row["solution"])
     if not marked or not answer.strip():
