@@ -1,6 +1,9 @@
-"""Write the gallery from the code itself: docs/envs.md, and a page in docs/envs/ for each task.
+"""Write from the code itself docs/envs.md and a page in docs/envs/ for each task, and the tables of the agents' pages.
 
     python docs/make_gallery.py
+
+A page about an agent has its tables between two comments, of which the first says what of, such as
+``<!-- settings of textgym.agents.grpo:GRPOConfig -->`` or ``<!-- presets of textgym.agents.grpo:GRPO -->``.
 
 tests/test_docs.py fails when the pages and the code disagree.
 """
@@ -11,6 +14,7 @@ import ast
 import contextlib
 import dataclasses
 import functools
+import importlib
 import inspect
 import io
 import itertools
@@ -62,7 +66,7 @@ with the default settings, as in `textgym list`.
 
 def main() -> None:
     """Write the pages, and remove those of tasks that are no more."""
-    written = pages()
+    written = pages() | filled_pages()
     for path in DOCS.glob("envs/*.md"):
         if path not in written:
             path.unlink()
@@ -218,6 +222,40 @@ def arguments(task: Task) -> str:
         rows.append(f"| `{field.name}` | `{shown}` | {meanings.get(field.name, '')} |")
     preset = ", ".join(f"{key}={value!r}" for key, value in task.token_settings.items())
     return "\n".join(rows) + (f"\n\nThe `Tokens` id sets `{preset}`." if preset else "")
+
+
+def filled_pages() -> dict[Path, str]:
+    """Return the pages that have tables of settings or presets, with these as the code has them now."""
+    texts = {path: path.read_text(encoding="utf-8") for path in [DOCS / "agents.md", *DOCS.glob("agents/*.md")]}
+    return {path: _TABLE.sub(_filled, text) for path, text in texts.items()}
+
+
+_TABLE = re.compile(r"<!-- (settings|presets) of ([\w.]+):(\w+) -->\n.*?<!-- end -->", re.DOTALL)
+
+
+def _filled(match: re.Match[str]) -> str:
+    kind, module, name = match.groups()
+    cls = getattr(importlib.import_module(module), name)
+    table = settings(cls) if kind == "settings" else presets(cls)
+    return f"<!-- {kind} of {module}:{name} -->\n\n{table}\n\n<!-- end -->"
+
+
+def settings(cls: Any) -> str:
+    """Return the fields that a config declares itself, those it inherits aside."""
+    meanings = field_docstrings(cls)
+    rows = ["| setting | default | meaning |", "|---|---|---|"]
+    own = inspect.get_annotations(cls)
+    for field in (field for field in dataclasses.fields(cls) if field.name in own):
+        rows.append(f"| `{field.name}` | `{field.default!r}` | {meanings.get(field.name, '')} |")
+    return "\n".join(rows)
+
+
+def presets(cls: Any) -> str:
+    """Return what each preset of an agent sets."""
+    rows = ["| preset | sets |", "|---|---|"]
+    for name, values in cls.presets.items():
+        rows.append(f"| `{name}` | {', '.join(f'`{key}={value!r}`' for key, value in values.items())} |")
+    return "\n".join(rows)
 
 
 def field_docstrings(cls: Any) -> dict[str, str]:

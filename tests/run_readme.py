@@ -7,16 +7,21 @@
 - `bash`, `sh` and `console` blocks (of the last, the lines after `$ `) run with bash in TREE, a copy of the repository,
   with that environment's programs first in PATH. Every line must succeed.
 - A line that is exactly an `--already-run` command is reported and left out.
+- A block after a line `<!-- not run: WHY -->` needs a GPU, say, or the hub. It is looked at instead: its syntax must be
+  right, and every option of `textgym` must be one that the command has.
 - Blocks of other languages are shown, not run.
 
-The first failure ends the run with its exit status.
+The first failure ends the run with its exit status. tests/test_docs.py runs the pages of docs/ with these functions.
 """
 
 import argparse
+import functools
 import os
+import re
 import subprocess
 import sys
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
@@ -24,14 +29,67 @@ from markdown_it import MarkdownIt
 SHELLS = ("bash", "sh", "console")
 
 
-def blocks(text: str) -> list[tuple[int, str, str]]:
-    """Every fenced block as (line of the fence, language, code)."""
-    fences = [token for token in MarkdownIt().parse(text) if token.type == "fence"]
-    return [(token.map[0] + 1, token.info.split(" ")[0], token.content) for token in fences if token.map]
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: the line of its fence, its language, its code, and what stands besides."""
+
+    line: int
+    language: str
+    code: str
+    title: str = ""
+    """The `title="..."` of the fence: the name of the file that the block is."""
+    excuse: str = ""
+    """Why it is not run."""
+
+
+def blocks(text: str) -> list[Block]:
+    """Return every fenced block."""
+    found, excuse = [], ""
+    for token in MarkdownIt().parse(text):
+        if token.type == "fence" and token.map:
+            language, _, rest = token.info.partition(" ")
+            title = re.search(r'title="(.+?)"', rest)
+            found.append(Block(token.map[0] + 1, language, token.content, title[1] if title else "", excuse))
+        match = re.fullmatch(r"<!-- not run: (.+) -->\s*", token.content) if token.type == "html_block" else None
+        excuse = match[1] if match else ""
+    return found
+
+
+def look_at(block: Block) -> str:
+    """Return what is wrong with a block that is not run; nothing if its syntax and its options are right."""
+    if block.language == "python":
+        try:
+            compile(block.code, f"line {block.line}", "exec")
+        except SyntaxError as error:
+            return str(error)
+    if block.language not in SHELLS:
+        return ""
+    script = shell_script(block.language, block.code, [])
+    checked = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
+    if checked.returncode:
+        return checked.stderr
+    for command in re.findall(r"\btextgym (\w+.*)", script.replace("\\\n", " ")):
+        name, *words = command.split()
+        known = options_of(name, *(["--agent", words[words.index("--agent") + 1]] if "--agent" in words else []))
+        if unknown := [word for word in words if word.startswith("--") and word.split("=")[0] not in known]:
+            return f"textgym {name} has no {', '.join(unknown)}"
+    return ""
+
+
+@functools.cache
+def options_of(*command: str) -> frozenset[str]:
+    """Return the options that the help of a command of `textgym` shows."""
+    run = subprocess.run(
+        [sys.executable, "-m", "textgym", *command, "--help"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    return frozenset(re.findall(r"--[\w-]+", run.stdout)) if run.returncode == 0 else frozenset()
 
 
 def shell_script(language: str, code: str, already_run: list[str]) -> str:
-    """The commands of a block, less those that were run before."""
+    """Return the commands of a block, less those that were run before."""
     lines = code.splitlines()
     if language == "console":
         lines = [line[2:] for line in lines if line.startswith("$ ")]
@@ -52,9 +110,16 @@ def main() -> int:
     env = {**os.environ, "PATH": path, "VIRTUAL_ENV": str(python.parents[1])}
     ran = 0
     with tempfile.TemporaryDirectory() as folder:
-        for line, language, code in blocks(args.file.read_text(encoding="utf-8")):
+        for block in blocks(args.file.read_text(encoding="utf-8")):
+            line, language, code = block.line, block.language, block.code
             print(f"--- {args.file.name}:{line} {language or 'plain'}", flush=True)
             script = Path(folder) / f"block_{line}"
+            if block.excuse:
+                print(f"not run: {block.excuse}")
+                if wrong := look_at(block):
+                    print(f"{args.file.name}:{line} is wrong: {wrong}", flush=True)
+                    return 1
+                continue
             if language == "python":
                 command, cwd = [str(python), str(script)], folder
             elif language in SHELLS:

@@ -1,28 +1,102 @@
-"""The generated pages say what the code says, and every task says what it has to."""
+"""The code of every page runs, the generated pages say what the code says, and every task says what it has to."""
 
 import dataclasses
 import importlib.util
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import gymnasium as gym
 import pytest
 
+import textgym
 from textgym.envs.registration import TASKS
 from textgym.envs.sources import CopySource
 
 ROOT = Path(__file__).parents[1]
+GENERATED = ROOT / "docs/envs"
+PAGES = [path for path in sorted(ROOT.glob("docs/**/*.md")) if GENERATED not in path.parents]
 
 
-@pytest.fixture(scope="module")
-def gallery():
-    spec = importlib.util.spec_from_file_location("make_gallery", ROOT / "docs/make_gallery.py")
+def load(path):
+    spec = importlib.util.spec_from_file_location(Path(path).stem, ROOT / path)
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # where dataclasses look for it
     spec.loader.exec_module(module)
     return module
 
 
+readme = load("tests/run_readme.py")
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    return load("docs/make_gallery.py")
+
+
+@pytest.fixture
+def empty_folder(tmp_path, monkeypatch):
+    """What a page makes is gone afterwards: its files, the ids it registers, the modules it imports from its files."""
+    ids, modules = dict(gym.registry), set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+    yield tmp_path
+    gym.registry.clear()
+    gym.registry.update(ids)
+    for name in set(sys.modules) - modules:
+        if str(getattr(sys.modules[name], "__file__", None)).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT / "docs")))
+def test_the_code_of_a_page_runs(page, empty_folder):
+    """The Python blocks of a page are one program, and its shell blocks run in between."""
+    names = {"__name__": "__main__"}
+    for block in readme.blocks(page.read_text(encoding="utf-8")):
+        if block.excuse:
+            assert not readme.look_at(block), f"{page.name}:{block.line}"
+        elif block.title:
+            Path(block.title).write_text(block.code, encoding="utf-8")
+        elif block.language == "python":
+            code = "\n" * block.line + block.code  # so that a traceback shows the line of the page
+            exec(compile(code, str(page), "exec"), names)
+        elif block.language in readme.SHELLS:
+            script = readme.shell_script(block.language, block.code, [])
+            run = subprocess.run(["bash", "-euo", "pipefail", "-c", script], capture_output=True, text=True)
+            assert run.returncode == 0, f"{page.name}:{block.line}\n{run.stdout}\n{run.stderr}"
+
+
+def test_a_block_that_is_not_run_is_looked_at():
+    def wrong(language, code):
+        (block,) = readme.blocks(f"<!-- not run: no GPU -->\n```{language}\n{code}\n```\n")
+        assert block.excuse == "no GPU"
+        return readme.look_at(block)
+
+    assert not wrong("python", "agent.learn(8)")
+    assert "invalid syntax" in wrong("python", "agent learn")
+    assert not wrong("console", "$ accelerate launch -m textgym train --agent ppo \\\n$   --gae-lambda 1 --bf16")
+    assert wrong("bash", "textgym train --agent grpo --gae-lambda 1") == "textgym train has no --gae-lambda"
+    assert "syntax error" in wrong("bash", "if true")
+    blocks = readme.blocks('<!-- not run: x -->\n\nText.\n\n```python title="a.py"\n1\n```\n')
+    assert [(block.title, block.excuse, block.line) for block in blocks] == [("a.py", "", 5)]
+
+
+def test_the_reference_names_everything_that_is_public():
+    for package in ("envs", "envs.rewards", "agents", "wrappers"):
+        module = importlib.import_module(f"textgym.{package}")
+        text = (ROOT / f"docs/reference/{package.rpartition('.')[2]}.md").read_text(encoding="utf-8")
+        shown = {line.split(".")[-1] for line in text.splitlines() if line.startswith("::: ")}
+        assert set(module.__all__) <= shown, f"docs/reference lacks {sorted(set(module.__all__) - shown)}"
+    assert textgym.__all__ == ["__version__", "make_env"]
+
+
 def test_the_pages_are_up_to_date(gallery):
-    expected = gallery.pages()
-    assert {ROOT / "docs/envs.md", *ROOT.glob("docs/envs/*.md")} == set(expected), "run: python docs/make_gallery.py"
+    expected = gallery.pages() | gallery.filled_pages()
+    assert set(ROOT.glob("docs/envs/*.md")) <= set(expected), "run: python docs/make_gallery.py"
     for path, text in expected.items():
         assert path.read_text(encoding="utf-8") == text, "run: python docs/make_gallery.py"
 
