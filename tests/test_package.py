@@ -18,6 +18,7 @@ import textgym
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {
+    "textgym/bench": "src/textgym/bench",
     "textgym/commands": "src/textgym/commands",
     "textgym/envs": "envs",
     "textgym/agents": "agents",
