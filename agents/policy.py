@@ -11,22 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
-from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
+from transformers import AutoModelForCausalLM, DynamicCache
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.utils import logging
 
 from textgym.agents import sharding
 from textgym.agents.distributed import processes
+from textgym.agents.loading import (
+    dequantized,
+    explained,
+    load_tokenizer,
+    locate,
+    no_progress_bar,
+    pick_device,
+    pick_dtype,
+)
 from textgym.agents.lora import add_adapter, load_adapter, plain_weights, save_adapter
 from textgym.agents.readout import logprobs_and_entropies
 from textgym.envs.tokenizers import ChatTokenizer
-
-TINY = Path(__file__).parent / "tiny"
-_LONGEST = 8192
 
 
 class CausalLM:
@@ -66,11 +69,11 @@ class CausalLM:
             FileNotFoundError: if there is no such model here and the hub can't be reached or doesn't have it.
             ValueError: for an unknown dtype.
         """
-        where = _pick_device(device)
-        number_type = _pick_dtype(dtype)
-        folder, options = _locate(name)
-        with _explained(name), _no_progress_bar():
-            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number_type, **_dequantized(options))
+        where = pick_device(device)
+        number_type = pick_dtype(dtype)
+        folder, options = locate(name)
+        with explained(name), no_progress_bar():
+            model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=number_type, **dequantized(options))
         for parameter in model.parameters():
             # Weights mapped from a file lie at odd addresses, where matrix products round differently: a resumed run
             # would drift from the one it continues.
@@ -172,7 +175,7 @@ class CausalLM:
                 weights = plain_weights(self.lora, weights, merged=merged)
         if not processes().is_main_process:
             return
-        with _no_progress_bar():
+        with no_progress_bar():
             self.model.save_pretrained(folder, state_dict=weights)
             self.tokenizer.hf.save_pretrained(folder)
 
@@ -237,16 +240,17 @@ class CausalLM:
 
     def _read_out(self, states: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
         """Return log-probabilities and entropies, float32 (N,), from states (N, size) and tokens (N,)."""
-        return logprobs_and_entropies(self._logits(states), tokens, temperature)
+        return logprobs_and_entropies(self.logits(states), tokens, temperature)
 
-    def _logits(self, states: Tensor) -> Tensor:
+    def logits(self, states: Tensor) -> Tensor:
+        """Return what the output layer makes of last hidden states, (..., size) to (..., vocabulary)."""
         logits: Tensor = self.model.get_output_embeddings()(states)
         softcap = getattr(self.model.config, "final_logit_softcapping", None)  # Gemma 2
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
 
     def states(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
         """Return the last hidden states (B, T, size) that predict ``tokens``."""
-        trunk = self._trunk()
+        trunk = self.trunk()
         if self.gradient_checkpointing and torch.is_grad_enabled():
             with self.forward_pass(), _recomputing(trunk):
                 return self._states(trunk, prompt_ids, prompt_mask, tokens, share=False)
@@ -290,14 +294,14 @@ class CausalLM:
         )
         return torch.cat([first, rest.last_hidden_state], 1)
 
-    def _trunk(self) -> Any:
+    def trunk(self) -> Any:
         """Return the model without its output layer, having seen once that the two make the whole."""
         trunk = self.model.base_model
         if not self._trunk_is_known:
             probe = torch.tensor([[0, 1]], device=self.device)
             with torch.no_grad(), self.gathered():
                 whole = self.model(input_ids=probe).logits
-                if not torch.allclose(whole, self._logits(trunk(input_ids=probe).last_hidden_state), atol=1e-3):
+                if not torch.allclose(whole, self.logits(trunk(input_ids=probe).last_hidden_state), atol=1e-3):
                     raise NotImplementedError(
                         f"{type(self.model).__name__} does something to its logits that textgym does not know"
                     )
@@ -347,98 +351,6 @@ def positions(mask: Tensor) -> Tensor:
     return (mask.long().cumsum(1) - 1).clamp(min=0)
 
 
-def load_tokenizer(name: str | Path) -> Any:
-    """Load the tokenizer that belongs to ``name`` (see ``CausalLM.load``).
-
-    Raises:
-        FileNotFoundError: if there is none here and the hub can't be reached or doesn't have it.
-    """
-    folder, options = _locate(name)
-    with _explained(name):
-        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
-    if options:
-        _mend_gguf_tokenizer(tokenizer, Path(name))
-    if tokenizer.model_max_length > _LONGEST:  # 1e30 where the file does not say
-        tokenizer.model_max_length = _LONGEST
-    return tokenizer
-
-
-def _locate(name: str | Path) -> tuple[str, dict[str, Any]]:
-    """Return what ``from_pretrained`` takes: a folder or hub id, and the name of the GGUF file in it."""
-    path = Path(name)
-    if str(name) == "tiny":
-        return str(TINY), {}
-    if path.suffix == ".gguf":
-        if not path.is_file():
-            raise FileNotFoundError(f"there is no GGUF file at {path}")
-        return str(path.parent), {"gguf_file": path.name}
-    if not path.is_dir():
-        _check_hub(str(name))
-    return str(name), {}
-
-
-def _check_hub(name: str) -> None:
-    """Raise FileNotFoundError if the hub is needed and can't be reached, where transformers tries for half a minute."""
-    try:
-        url = hf_hub_url(name, "config.json")
-    except HFValidationError:
-        raise FileNotFoundError(f"there is no model folder at {name}") from None
-    if try_to_load_from_cache(name, "config.json"):
-        return
-    with _explained(name):
-        try:
-            get_hf_file_metadata(url)
-        except HfHubHTTPError:
-            return  # transformers says what is wrong, or doesn't need the file
-        except Exception as error:  # of the HTTP library, which huggingface_hub has changed before
-            raise OSError(str(error)) from error
-
-
-def _dequantized(options: dict[str, Any]) -> dict[str, Any]:
-    if not options:
-        return {}
-    from transformers import GgufConfig
-
-    return {**options, "quantization_config": GgufConfig(dequantize=True)}  # else save_pretrained raises
-
-
-@contextlib.contextmanager
-def _no_progress_bar() -> Iterator[None]:
-    """Silence the bars that transformers draws over ours for a file that takes milliseconds."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()
-
-
-@contextlib.contextmanager
-def _explained(name: str | Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise FileNotFoundError(
-            f"can't load {str(name)!r}: it is no folder here, and the Hugging Face hub can't be reached or does not "
-            f"have it. Give a folder, a .gguf file, 'tiny' (comes with textgym), or download it first with "
-            f"`hf download {name}`. The cause: {error}"
-        ) from error
-
-
-def _mend_gguf_tokenizer(tokenizer: Any, path: Path) -> None:
-    """Split digits where the GGUF file says ``smollm``: transformers 5 ignores ``tokenizer.ggml.pre``."""
-    from gguf import GGUFReader
-    from tokenizers.pre_tokenizers import ByteLevel, Digits
-    from tokenizers.pre_tokenizers import Sequence as PreTokenizers
-
-    field = GGUFReader(path).get_field("tokenizer.ggml.pre")
-    if field is not None and field.contents() == "smollm":
-        tokenizer.backend_tokenizer.pre_tokenizer = PreTokenizers(
-            [Digits(individual_digits=True), ByteLevel(add_prefix_space=False, use_regex=True)]
-        )
-
-
 def _without_dropout(model: Any) -> Any:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
@@ -450,18 +362,3 @@ def _without_dropout(model: Any) -> Any:
         if name.endswith(("dropout", "pdrop")) and isinstance(getattr(model.config, name), float):
             setattr(model.config, name, 0.0)
     return model.eval()
-
-
-def _pick_device(device: str) -> torch.device:
-    if device != "auto":
-        return torch.device(device)
-    if torch.cuda.is_available():
-        return torch.device("cuda")
-    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
-
-
-def _pick_dtype(dtype: str) -> torch.dtype:
-    number_type = torch.float32 if dtype == "auto" else getattr(torch, dtype, None)
-    if not isinstance(number_type, torch.dtype):
-        raise ValueError(f"dtype must be 'auto' or the name of a torch dtype such as 'float32', got {dtype!r}")
-    return number_type

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.utils import logging
 
-from textgym.agents.policy import TINY, _explained, _no_progress_bar, _pick_device, _pick_dtype, load_tokenizer
+from textgym.agents.loading import TINY, explained, load_tokenizer, no_progress_bar, pick_device, pick_dtype
 from textgym.agents.preferences import Message, Preference, split_preferences
 from textgym.agents.reward_training import FitConfig, PairMetrics, answer_lengths, pair_metrics, train
 from textgym.envs.task import Problem, Score
@@ -96,10 +96,10 @@ class RewardModel:
             FileNotFoundError: if there is no such model here and the hub can't be reached or doesn't have it.
             ValueError: for a classifier with several outputs, or an unknown dtype.
         """
-        where, number_type = _pick_device(device), _pick_dtype(dtype)
+        where, number_type = pick_device(device), pick_dtype(dtype)
         tokenizer = load_tokenizer(name)
         folder = str(TINY) if str(name) == "tiny" else str(name)
-        with _explained(name), _quiet(), torch.random.fork_rng(devices=[]):
+        with explained(name), _quiet(), torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(seed)
             config = AutoConfig.from_pretrained(folder)
             is_classifier = any("SequenceClassification" in each for each in config.architectures or ())
@@ -308,7 +308,7 @@ def _quiet() -> Iterator[None]:
     level = logging.get_verbosity()
     logging.set_verbosity_error()
     try:
-        with _no_progress_bar():
+        with no_progress_bar():
             yield
     finally:
         logging.set_verbosity(level)

@@ -23,7 +23,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from textgym.agents import CausalLM
-from textgym.agents.policy import TINY, load_tokenizer, positions
+from textgym.agents.loading import TINY, load_tokenizer
+from textgym.agents.policy import positions
 
 ROWS, PROMPT, NEW, VOCABULARY = 16, 16, 128, 49_152
 

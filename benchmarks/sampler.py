@@ -19,7 +19,7 @@ from transformers import AutoModelForCausalLM, GenerationConfig
 
 import textgym  # noqa: F401
 from textgym.agents import CausalLM, sample
-from textgym.agents.policy import TINY
+from textgym.agents.loading import TINY
 from textgym.agents.sampling import pad_left
 
 NEW_TOKENS = 64

@@ -100,7 +100,7 @@ class ChatTokenizer:
     def __init__(self, tokenizer: Any) -> None:
         """Wrap a ``PreTrainedTokenizerBase``, or load one by hub id, folder, or ``"tiny"``."""
         if isinstance(tokenizer, str):
-            from textgym.agents.policy import load_tokenizer
+            from textgym.agents.loading import load_tokenizer
 
             tokenizer = load_tokenizer(tokenizer)
         if tokenizer.eos_token_id is None:

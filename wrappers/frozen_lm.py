@@ -60,7 +60,7 @@ class ContextReader:
         """Load ``model`` if it is a name."""
         self._model = recorded(model)
         self.policy = self._model.policy if isinstance(self._model, Frozen) else CausalLM.load(self._model)
-        self._trunk = self.policy._trunk()
+        self._trunk = self.policy.trunk()
         self.size = int(self.policy.model.get_output_embeddings().weight.shape[1])
         self.contexts: list[list[int]] = [[] for _ in range(num_contexts)]
         self._states = torch.zeros(num_contexts, self.size, device=self.policy.device)
@@ -112,7 +112,7 @@ class ContextReader:
         """Return the k best next tokens, their log-probabilities (n, k), and their output embeddings (n, k, size)."""
         model = self.policy.model
         with self.policy.forward_pass():
-            logits = self.policy._logits(states.to(model.dtype)).float()[:, : self.policy.tokenizer.vocab_size]
+            logits = self.policy.logits(states.to(model.dtype)).float()[:, : self.policy.tokenizer.vocab_size]
         logprobs, tokens = logits.log_softmax(1).topk(k, 1)
         return tokens, logprobs, model.get_output_embeddings().weight[tokens].float()
 

@@ -147,7 +147,7 @@ class _ModelScore:
         states = torch.from_numpy(self.reader.states).to(policy.device, policy.model.dtype)
         drawn = torch.from_numpy(np.where(played, tokens, 0)).to(policy.device)
         with policy.forward_pass():
-            logits = policy._logits(states)
+            logits = policy.logits(states)
         logprobs = logits.double().log_softmax(1).gather(1, drawn[:, None])[:, 0]
         return np.where(played, logprobs.cpu().numpy(), 0.0)
 

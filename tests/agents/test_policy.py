@@ -173,7 +173,7 @@ def test_logits_in_pieces_give_the_gradients_of_logits_at_once(make_policy, monk
 def test_all_logits_at_once_never_exist(make_policy, monkeypatch):
     policy, seen = make_policy(), []
     monkeypatch.setattr(policy_module, "_MAX_LOGITS", 3 * 98)
-    policy._trunk()  # looks at the logits of two tokens, once
+    policy.trunk()  # looks at the logits of two tokens, once
     policy.model.lm_head.register_forward_hook(lambda module, inputs, output: seen.append(output.numel() // 98))
     logprobs, _ = policy.logprobs(*padded(PROMPTS, TOKENS))
     logprobs.sum().backward()
@@ -189,7 +189,7 @@ def test_gradient_checkpointing_changes_no_gradient(make_policy, kind):
     trunk = recomputing.model.base_model
     layer = trunk.h[0] if kind == "gpt2" else trunk.layers[0]
     attention = layer.attn if kind == "gpt2" else layer.self_attn
-    recomputing._trunk()
+    recomputing.trunk()
     attention.register_forward_hook(lambda *_: calls.append(1))
     for mine, theirs in zip(gradients(recomputing, batch), gradients(keeping, batch), strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-6, rtol=1e-5)
@@ -222,7 +222,7 @@ def test_bf16_is_for_the_model_and_float32_for_the_loss(make_policy, kind, check
     policy, exact = make_policy(kind, scale=2.0), make_policy(kind, scale=2.0)
     policy.bf16, policy.gradient_checkpointing = True, checkpointing
     batch, inside = padded(PROMPTS, TOKENS), []
-    policy._trunk()
+    policy.trunk()
     policy.model.get_output_embeddings().register_forward_hook(lambda *seen: inside.append(seen[-1].dtype))
     evaluated = policy.evaluate_tokens(*batch)
     assert inside == [torch.bfloat16]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from textgym.agents import GRPO, CausalLM, evaluate
-from textgym.agents.policy import TINY
+from textgym.agents.loading import TINY
 
 
 def test_tiny_is_small_and_comes_with_its_card():

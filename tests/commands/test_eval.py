@@ -53,7 +53,7 @@ def test_the_hub_is_asked_once(capsys, monkeypatch):
         asked.append(url)
         raise RuntimeError("name or service not known")
 
-    monkeypatch.setattr("textgym.agents.policy.get_hf_file_metadata", no_network)
+    monkeypatch.setattr("textgym.agents.loading.get_hf_file_metadata", no_network)
     monkeypatch.setattr("transformers.AutoConfig.from_pretrained", pytest.fail)
     monkeypatch.setattr("transformers.AutoTokenizer.from_pretrained", pytest.fail)
     assert main(["eval", "--policy", "runs/none", "--env", "TextMath-v0"]) == 2

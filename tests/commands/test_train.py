@@ -143,7 +143,7 @@ def test_a_folder_that_is_not_empty_is_refused(train, tmp_path, capsys):
 
 
 def test_demo_twice(tiny, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("textgym.agents.policy.TINY", tiny)
+    monkeypatch.setattr("textgym.agents.loading.TINY", tiny)
     monkeypatch.chdir(tmp_path)
     spec = importlib.util.spec_from_file_location("demo", ROOT / "benchmarks/demo.py")
     demo = importlib.util.module_from_spec(spec)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from textgym.agents.policy import TINY
+from textgym.agents.loading import TINY
 from textgym.envs.rewards.judge import Judge, OpenAIBackend
 from textgym.envs.task import Problem
 
