@@ -10,7 +10,10 @@ alone logs and writes. Call the methods of an agent in every process.
 from __future__ import annotations
 
 import contextlib
+import copy
 import dataclasses
+import functools
+import importlib
 import json
 import shutil
 import sys
@@ -18,13 +21,14 @@ import time
 import typing
 import zlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import gymnasium as gym
 import numpy as np
 import torch
+from gymnasium.envs.registration import WrapperSpec
 from gymnasium.vector import VectorEnv
 from stable_baselines3.common.callbacks import BaseCallback, CallbackList, ConvertCallback
 from stable_baselines3.common.logger import Logger
@@ -126,7 +130,8 @@ class Agent(ABC):
 
         Args:
             policy: a ``CausalLM``, or what ``CausalLM.load`` takes: ``"tiny"``, a folder, a GGUF file, a hub id.
-            env: an id, an env from ``gym.make`` (its spec is used), or a vector env with autoreset disabled.
+            env: an id, an env from ``gym.make`` (its spec is used, with ``MonitorReward`` and other wrappers that have
+                a twin ``Vector...`` for vector envs), or a vector env with autoreset disabled.
             preset: one of the class's ``presets``; explicit hyperparameters win over it.
             logdir: where to write ``metrics.jsonl``, ``progress.csv``, TensorBoard events, ``transcripts.jsonl`` and
                 ``checkpoint/``; nothing is written if None.
@@ -452,15 +457,21 @@ class Agent(ABC):
             return env
         import textgym  # noqa: F401 - registers the ids
 
-        spec = env if isinstance(env, str) else env.spec
-        if spec is None:
+        groups: dict[str, Any] = {"num_envs": num_envs, "group_size": group_size, "autoreset_mode": "Disabled"}
+        if isinstance(env, str):
+            return gym.make_vec(env, **groups)
+        if env.spec is None:
             raise ValueError(f"{env} was not made by gym.make; give its id or a vector env")
-        if not isinstance(spec, str) and (spec.additional_wrappers or spec.max_episode_steps):
+        spec = copy.deepcopy(env.spec)
+        twins = [_vector_wrapper(each) for each in spec.additional_wrappers]
+        wrappers = [twin for twin in twins if twin is not None]
+        if spec.max_episode_steps or len(wrappers) < len(twins):
             raise ValueError(
                 f"{env} has wrappers, and an agent plays many envs at once: give it a vector env with vector wrappers, "
                 f"around gym.make_vec(..., num_envs={num_envs}, group_size={group_size}, autoreset_mode='Disabled')"
             )
-        return gym.make_vec(spec, num_envs=num_envs, group_size=group_size, autoreset_mode="Disabled")
+        spec.additional_wrappers = ()
+        return functools.reduce(lambda inner, wrapper: wrapper(inner), wrappers, gym.make_vec(spec, **groups))
 
     def _pick_learning_rate(self) -> float:
         if self.config.learning_rate is not None:
@@ -529,6 +540,13 @@ class Agent(ABC):
 _ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
 _MAX_LOGITS = 2**26
 _SHOWN = ("rollout/success_rate", "rollout/ep_rew_mean", "train/loss")
+
+
+def _vector_wrapper(spec: WrapperSpec) -> Callable[[VectorEnv[Any, Any, Any]], VectorEnv[Any, Any, Any]] | None:
+    """Return the twin for vector envs: ``Vector...`` of the same module, which takes the same arguments."""
+    module, _, name = spec.entry_point.partition(":")
+    twin = getattr(importlib.import_module(module), f"Vector{name}", None)
+    return None if twin is None or spec.kwargs is None else functools.partial(twin, **spec.kwargs)
 
 
 def _as_callback(callback: LearnCallback) -> BaseCallback:

@@ -110,6 +110,8 @@ class DPO(OnPolicyAgent):
         rows = contrasting_pairs(rollout.returns, rollout.group_ids)
         kept = torch.zeros_like(rollout.returns).index_fill(0, rows, 1.0)
         metrics = rollout_metrics(rollout) | {"rollout/frac_kept": mean(kept).item()}
+        if self.config.log_kl:
+            metrics |= self.reference_logprobs(rollout)[1]
         return rollout.select(rows), metrics
 
     def _next_pairs(self) -> Rollout:

@@ -46,7 +46,7 @@ class ExpertIteration(OnPolicyAgent):
     def update(self) -> dict[str, float]:
         """Sample groups of answers, keep the right ones, and take ``n_epochs * n_minibatches`` steps towards them."""
         rollout = self.collect()
-        metrics = rollout_metrics(rollout)
+        metrics = rollout_metrics(rollout) | self.reference_logprobs(rollout)[1]
         self.write_samples(rollout, rollout.successes.float())
         rows = self._right_answers(rollout)
         kept = int(total(torch.tensor(len(rows), device=rows.device)))

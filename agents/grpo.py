@@ -81,10 +81,15 @@ class GRPOConfig(OnPolicyConfig):
             raise ValueError(f"dual_clip must be > 1, got {self.dual_clip}")
         if self.kl_in_reward and self.kl_coef == 0:
             raise ValueError("kl_in_reward needs kl_coef > 0")
-        if self.kl_coef > 0 and not self.kl_in_reward and self.kl_kind == "k1":
+        if self.kl_in_loss and self.kl_kind == "k1":
             raise ValueError("kl_kind='k1' has no gradient in the loss: use k2, or kl_in_reward")
         if self.ratio == "none" and self.n_epochs * self.n_minibatches > 1:
             raise ValueError("ratio='none' (REINFORCE) is right for one step on each batch: n_epochs=n_minibatches=1")
+
+    @property
+    def kl_in_loss(self) -> bool:
+        """Whether the KL is a term of the loss."""
+        return self.kl_coef > 0 and not self.kl_in_reward
 
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -120,15 +125,12 @@ class GRPO(OnPolicyAgent):
                 f"{self.length_limit()}"
             )
 
-    @property
-    def uses_reference(self) -> bool:
-        """With a KL penalty."""
-        return self.config.kl_coef > 0
-
     def update(self) -> dict[str, float]:
         """Sample groups of answers, compare, and step."""
         rollout, metrics = self._sample()
-        shaped = self._shaped_returns(rollout)
+        reference, kl_metrics = self.reference_logprobs(rollout)
+        metrics |= kl_metrics
+        shaped = self._shaped_returns(rollout, reference)
         scorable = torch.isfinite(shaped)
         if "mask" in self.config.overlong:
             scorable &= ~rollout.cut
@@ -140,7 +142,8 @@ class GRPO(OnPolicyAgent):
         rows = torch.nonzero(keep).squeeze(1)
         metrics["rollout/frac_kept"] = mean(keep).item()
         if total(keep.sum()):
-            metrics |= self._train(rollout.select(rows), advantages[rows])
+            in_loss = None if reference is None or not self.config.kl_in_loss else reference[rows]
+            metrics |= self._train(rollout.select(rows), advantages[rows], in_loss)
         return metrics
 
     def _sample(self) -> tuple[Rollout, dict[str, float]]:
@@ -171,26 +174,22 @@ class GRPO(OnPolicyAgent):
                 rollout = concatenate([kept, taken])
         return rollout
 
-    def _shaped_returns(self, rollout: Rollout) -> Tensor:
+    def _shaped_returns(self, rollout: Rollout, reference: Tensor | None) -> Tensor:
         """Return what the groups compare: the returns, with the overlong penalty and the KL in the reward."""
         returns = rollout.returns
         if "penalty" in self.config.overlong:
             lengths = rollout.last_response_lengths
             returns = returns + soft_overlong_penalty(lengths, self.length_limit(), self.config.overlong_cache)
-        if self.reference is not None and self.config.kl_in_reward:
-            own, reference = self.logprobs(self.policy, rollout), self.logprobs(self.reference, rollout)
-            kl = kl_penalty(own, reference, rollout.action_mask, "k1").sum(1)
+        if reference is not None and self.config.kl_in_reward:
+            kl = kl_penalty(self.logprobs(self.policy, rollout), reference, rollout.action_mask, "k1").sum(1)
             returns = returns - self.config.kl_coef * kl
         return returns
 
-    def _train(self, batch: Rollout, advantages: Tensor) -> dict[str, float]:
-        """Take ``n_epochs * n_minibatches`` optimiser steps on the kept rows."""
+    def _train(self, batch: Rollout, advantages: Tensor, reference: Tensor | None) -> dict[str, float]:
+        """Take ``n_epochs * n_minibatches`` optimiser steps; ``reference`` (B, T): for a KL in the loss."""
         config = self.config
         several_steps = config.n_epochs * config.n_minibatches > 1
         old = self.logprobs(self.policy, batch) if several_steps else None
-        reference = None
-        if self.reference is not None and not config.kl_in_reward:
-            reference = self.logprobs(self.reference, batch)
         steps = [
             self._step(batch, advantages, old, reference, rows)
             for _ in range(config.n_epochs)

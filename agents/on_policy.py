@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -16,8 +16,8 @@ from torch import Tensor
 from textgym.agents import sharding
 from textgym.agents.advantages import zero_variance
 from textgym.agents.agent import Agent, AgentConfig
-from textgym.agents.distributed import gather, gather_object, total
-from textgym.agents.losses import Norm, loss_weights, masked_mean
+from textgym.agents.distributed import gather, gather_object, mean, total
+from textgym.agents.losses import Norm, kl_penalty, loss_weights, masked_mean
 from textgym.agents.policy import CausalLM, Evaluated
 from textgym.agents.rollout import Rollout, collect, concatenate, success_by_task
 
@@ -32,6 +32,9 @@ class OnPolicyConfig(AgentConfig):
     """Answers to each problem."""
     temperature: float = 1.0
     """Of the sampling, and of the log-probabilities that are trained."""
+    log_kl: bool = False
+    """Keep the initial policy and report how far the policy has gone from it (``rollout/kl_to_reference``), also where
+    nothing is paid for staying near."""
     n_epochs: int = 1
     """Passes over each batch."""
     n_minibatches: int = 1
@@ -68,8 +71,8 @@ class OnPolicyAgent(Agent):
 
     @property
     def uses_reference(self) -> bool:
-        """Whether the initial policy is kept, to stay near it: as a copy, or with LoRA as the same weights."""
-        return False
+        """Whether the initial policy is kept, to stay near or to be measured: a copy, or with LoRA the same weights."""
+        return self.config.log_kl or getattr(self.config, "kl_coef", 0.0) > 0
 
     @property
     def env_shape(self) -> tuple[int, int]:
@@ -118,6 +121,19 @@ class OnPolicyAgent(Agent):
             )
             result[rows, : logprobs.shape[1]] = logprobs
         return result
+
+    def reference_logprobs(self, rollout: Rollout) -> tuple[Tensor | None, dict[str, float]]:
+        """Return log-probabilities (B, T) under the initial policy, None if it is not kept, and how far one is from it.
+
+        ``rollout/kl_to_reference`` is the mean over all processes' episodes of the sum over their sampled tokens of
+        log pi - log pi_ref: an unbiased estimate of the KL divergence of whole episodes, in nats (k1; see
+        ``kl_penalty``).
+        """
+        if self.reference is None:
+            return None, {}
+        logprobs = self.logprobs(self.reference, rollout)
+        kl = kl_penalty(rollout.logprobs, logprobs, rollout.action_mask, "k1").sum(1)
+        return logprobs, {"rollout/kl_to_reference": mean(kl).item()}
 
     def minibatches(self, batch: Rollout) -> Iterator[Tensor]:
         """Split the rows of a batch, each shard shuffled, into ``n_minibatches``; all processes get equally many.
@@ -180,9 +196,11 @@ class OnPolicyAgent(Agent):
         """Return the longest response there can be, in tokens."""
         return int(getattr(self.env.unwrapped, "max_tokens", self.config.max_new_tokens))
 
-    def write_samples(self, rollout: Rollout, advantages: Tensor) -> None:
-        """Write the first problem's answers to ``transcripts.jsonl``; ``advantages`` (B,)."""
+    def write_samples(self, rollout: Rollout, advantages: Tensor, rows: Tensor | None = None) -> None:
+        """Write the first problem's answers to ``transcripts.jsonl``; ``advantages`` (B,), or those of ``rows``."""
         returns = rollout.returns.tolist()
+        if rows is not None:
+            advantages = torch.zeros_like(rollout.returns).index_copy(0, rows, advantages)
         self.write_transcripts(
             [
                 {
@@ -225,6 +243,11 @@ def mean_metrics(steps: list[dict[str, float]]) -> dict[str, float]:
     return {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]} if steps else {}
 
 
+def usable_rows(rollout: Rollout) -> Tensor:
+    """Return the rows, int64, of episodes that were scored and have an action."""
+    return torch.nonzero(torch.isfinite(rollout.returns) & (rollout.lengths > 0)).squeeze(1)
+
+
 def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     """Return what a batch, all processes' parts of it, says of the policy that sampled it."""
     flat = zero_variance(rollout.returns, rollout.group_ids, torch.isfinite(rollout.returns))
@@ -232,17 +255,29 @@ def rollout_metrics(rollout: Rollout) -> dict[str, float]:
     returns, successes, lengths, truncated, flat = gather(torch.stack([c.float() for c in columns], 1)).T
     scorable = torch.isfinite(returns)
     scored = returns[scorable]
-    by_task: dict[str, float] = {}
-    parts = gather_object(success_by_task([rollout]))
-    for task in sorted(set().union(*parts)):
-        right, count = (sum(part.get(task, (0, 0))[i] for part in parts) for i in (0, 1))
-        by_task[f"rollout/{task}/success_rate"] = right / count
-    return by_task | {
-        "rollout/ep_rew_mean": scored.mean().item() if len(scored) else float("nan"),
-        "rollout/reward_std": scored.std(unbiased=False).item() if len(scored) else float("nan"),
-        "rollout/success_rate": successes[scorable].mean().item() if len(scored) else float("nan"),
-        "rollout/ep_len_mean": lengths.mean().item(),
-        "rollout/truncated_frac": truncated.mean().item(),
-        "rollout/unscorable_frac": 1.0 - scorable.float().mean().item(),
-        "rollout/frac_zero_std_groups": flat.mean().item(),
-    }
+    by_task = {f"rollout/{task}/success_rate": rate for task, rate in _means(success_by_task([rollout])).items()}
+    known = {name: values[torch.isfinite(values)] for name, values in rollout.monitors.items()}
+    monitors = _means({name: (values.sum().item(), len(values)) for name, values in known.items()})
+    return (
+        by_task
+        | monitors
+        | {
+            "rollout/ep_rew_mean": scored.mean().item() if len(scored) else float("nan"),
+            "rollout/reward_std": scored.std(unbiased=False).item() if len(scored) else float("nan"),
+            "rollout/success_rate": successes[scorable].mean().item() if len(scored) else float("nan"),
+            "rollout/ep_len_mean": lengths.mean().item(),
+            "rollout/truncated_frac": truncated.mean().item(),
+            "rollout/unscorable_frac": 1.0 - scorable.float().mean().item(),
+            "rollout/frac_zero_std_groups": flat.mean().item(),
+        }
+    )
+
+
+def _means(sums: Mapping[str, tuple[float, int]]) -> dict[str, float]:
+    """Return by name the mean over all processes, of whose values each brings a sum and a number; NaN of none."""
+    parts = gather_object(dict(sums))
+    means = {}
+    for name in sorted(set().union(*parts)):
+        total_, count = (sum(part.get(name, (0, 0))[i] for part in parts) for i in (0, 1))
+        means[name] = total_ / count if count else float("nan")
+    return means

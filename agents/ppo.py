@@ -21,7 +21,7 @@ from textgym.agents.advantages import gae, masked_whiten
 from textgym.agents.agent import AgentConfig
 from textgym.agents.distributed import mean, total
 from textgym.agents.losses import kl_penalty, policy_loss, value_loss
-from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
+from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics, usable_rows
 from textgym.agents.policy import CausalLM, Evaluated
 from textgym.agents.rollout import Rollout
 
@@ -111,11 +111,6 @@ class PPO(OnPolicyAgent):
         self.critic: CausalLM | None = copy.deepcopy(self.policy) if self.config.critic == "separate" else None
 
     @property
-    def uses_reference(self) -> bool:
-        """With a KL penalty."""
-        return self.config.kl_coef > 0
-
-    @property
     def trained_modules(self) -> list[nn.Module]:
         """The policy and the critic."""
         return [*super().trained_modules, self.value_head, *([self.critic.model] if self.critic else [])]
@@ -136,11 +131,12 @@ class PPO(OnPolicyAgent):
         config = self.config
         rollout = self.collect()
         metrics = rollout_metrics(rollout)
-        usable = torch.isfinite(rollout.returns) & (rollout.lengths > 0)
-        episodes = int(total(usable.sum()))
+        reference, kl_metrics = self.reference_logprobs(rollout)
+        metrics |= kl_metrics
+        rows = usable_rows(rollout)
+        episodes = int(total(torch.tensor(len(rows), device=rows.device)))
         if episodes == 0:
             return metrics
-        rows = torch.nonzero(usable).squeeze(1)
         batch = rollout.select(rows)
         mask = batch.action_mask
         goes_on = batch.truncated & (~batch.cut | (config.overlong == "bootstrap"))
@@ -149,16 +145,15 @@ class PPO(OnPolicyAgent):
         if config.overlong == "bootstrap":
             at_end = torch.arange(mask.shape[1], device=mask.device) == batch.token_mask.sum(1, keepdim=True) - 1
             rewards = torch.where(batch.cut[:, None] & at_end, 0.0, rewards)
-        if self.reference is not None:
-            kl = kl_penalty(old, self.logprobs(self.reference, batch), mask, "k1")
+        if reference is not None:
+            kl = kl_penalty(old, reference[rows, : mask.shape[1]], mask, "k1")
             rewards = rewards - self.kl_coef * kl.clamp(-_MAX_KL, _MAX_KL)
             metrics |= {"train/kl_ref": mean(kl[mask]).item(), "train/kl_coef": self.kl_coef}
             if self.num_updates >= config.critic_warmup_updates:
                 self._adapt_kl_coef(mean(kl.sum(1)).item(), episodes)
         advantages, returns = gae(rewards, values, last_values, mask, config.gamma, config.gae_lambda)
         metrics |= _advantage_metrics(advantages, returns, values, mask)
-        of_row = torch.zeros_like(rollout.returns).index_copy(0, rows, advantages.sum(1) / mask.sum(1))
-        self.write_samples(rollout, of_row)
+        self.write_samples(rollout, advantages.sum(1) / mask.sum(1), rows)
         if config.normalize_advantage:
             advantages = masked_whiten(advantages, mask, total=total)
         steps: list[dict[str, float]] = []

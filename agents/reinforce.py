@@ -17,7 +17,7 @@ from textgym.agents.advantages import masked_whiten, returns_to_go
 from textgym.agents.agent import AgentConfig
 from textgym.agents.distributed import mean, total
 from textgym.agents.losses import kl_penalty, policy_loss
-from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, rollout_metrics
+from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, rollout_metrics, usable_rows
 from textgym.agents.policy import Evaluated
 from textgym.agents.rollout import Rollout
 
@@ -72,31 +72,25 @@ class REINFORCE(OnPolicyAgent):
         self.average: float | None = None
         """The moving average of returns so far."""
 
-    @property
-    def uses_reference(self) -> bool:
-        """With a KL penalty."""
-        return self.config.kl_coef > 0
-
     def update(self) -> dict[str, float]:
         """Sample a batch, and take one step on log pi times the advantage of each token."""
         rollout = self.collect()
         metrics = rollout_metrics(rollout)
-        usable = torch.isfinite(rollout.returns) & (rollout.lengths > 0)
-        if not total(usable.sum()):
+        reference, kl_metrics = self.reference_logprobs(rollout)
+        metrics |= kl_metrics
+        rows = usable_rows(rollout)
+        if not total(torch.tensor(len(rows), device=rows.device)):
             return metrics
-        rows = torch.nonzero(usable).squeeze(1)
         batch = rollout.select(rows)
         mask, rewards = batch.action_mask, batch.rewards
-        if self.reference is not None:
-            own, reference = self.logprobs(self.policy, batch), self.logprobs(self.reference, batch)
-            kl = kl_penalty(own, reference, mask, "k1")
+        if reference is not None:
+            kl = kl_penalty(self.logprobs(self.policy, batch), reference[rows, : mask.shape[1]], mask, "k1")
             rewards = rewards - self.config.kl_coef * kl
             metrics["train/kl_ref"] = mean(kl[mask]).item()
         advantages = torch.where(mask, returns_to_go(rewards, mask) - self._baseline(batch)[:, None], 0.0)
         if self.config.normalize_advantage:
             advantages = masked_whiten(advantages, mask, total=total)
-        of_row = advantages.sum(1) / mask.sum(1)
-        self.write_samples(rollout, torch.zeros_like(rollout.returns).index_copy(0, rows, of_row))
+        self.write_samples(rollout, advantages.sum(1) / mask.sum(1), rows)
         every = torch.arange(len(rows), device=rows.device)
         weights = self.weights(batch, every, "seqsum")
 

@@ -59,6 +59,9 @@ class Rollout:
     """``info["reward_status"]``: ``ok``, ``timeout`` or ``error``."""
     tasks: list[str]
     """``info["task"]``, which names the task of each row where there are several; else empty texts."""
+    monitors: dict[str, Tensor] = field(default_factory=dict)
+    """float32 (B,) under the names of ``info``: the parts of the reward (``reward/...``) and what ``MonitorReward``
+    watches (``monitor/...``); NaN where a row has none."""
 
     @property
     def returns(self) -> Tensor:
@@ -92,6 +95,7 @@ class Rollout:
             cut(self.action_mask), cut(self.logprobs), cut(self.rewards), self.group_ids[rows], self.terminated[rows],
             self.truncated[rows], self.cut[rows], self.successes[rows], [self.prompts[i] for i in picked],
             [self.responses[i] for i in picked], [self.statuses[i] for i in picked], [self.tasks[i] for i in picked],
+            {name: values[rows] for name, values in self.monitors.items()},
         )  # fmt: skip
 
 
@@ -102,6 +106,9 @@ def concatenate(rollouts: Sequence[Rollout]) -> Rollout:
     values: dict[str, Any] = {}
     for name in (each.name for each in fields(Rollout)):
         parts = [getattr(rollout, name) for rollout in rollouts]
+        if name == "monitors":
+            values[name] = _concatenate_monitors(rollouts)
+            continue
         if isinstance(parts[0], list):
             values[name] = [item for part in parts for item in part]
             continue
@@ -112,6 +119,15 @@ def concatenate(rollouts: Sequence[Rollout]) -> Rollout:
             parts = [torch.nn.functional.pad(part, side) for part, side in zip(parts, sides, strict=True)]
         values[name] = torch.cat(parts)
     return Rollout(**values)
+
+
+def _concatenate_monitors(rollouts: Sequence[Rollout]) -> dict[str, Tensor]:
+    missing = [torch.full_like(rollout.returns, torch.nan) for rollout in rollouts]
+    names = dict.fromkeys(name for rollout in rollouts for name in rollout.monitors)
+    return {
+        name: torch.cat([rollout.monitors.get(name, nan) for rollout, nan in zip(rollouts, missing, strict=True)])
+        for name in names
+    }
 
 
 def success_by_task(rollouts: Sequence[Rollout]) -> dict[str, tuple[int, int]]:
@@ -139,6 +155,7 @@ class Row:
     response: str = ""
     status: str = "ok"
     task: str = ""
+    monitors: dict[str, float] = field(default_factory=dict)
     success: bool = False
     terminated: bool = False
     truncated: bool = False
@@ -371,6 +388,9 @@ def _note_end(row: Row, infos: dict[str, Any], i: int) -> None:
         row.status = str(infos["reward_status"][i])
     if "task" in infos and infos["_task"][i]:
         row.task = str(infos["task"][i])
+    for name in infos:
+        if name.startswith(("reward/", "monitor/")) and infos[f"_{name}"][i]:
+            row.monitors[name] = float(infos[name][i])
 
 
 def stack(policy: CausalLM, rows: list[Row], group_ids: Any) -> Rollout:
@@ -400,4 +420,8 @@ def stack(policy: CausalLM, rows: list[Row], group_ids: Any) -> Rollout:
         responses=[row.response for row in rows],
         statuses=[row.status for row in rows],
         tasks=[row.task for row in rows],
+        monitors={
+            name: torch.tensor([row.monitors.get(name, torch.nan) for row in rows], device=device)
+            for name in dict.fromkeys(name for row in rows for name in row.monitors)
+        },
     )

@@ -31,7 +31,8 @@ FloatArray = NDArray[np.float64]
 class MonitorReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructorArgs):
     """Adds the monitors to the last ``info`` of an episode; one that a time limit cut has none.
 
-    In a game, the last response is watched.
+    In a game, the last response is watched. The agents of textgym log the means of each update, and take an env that is
+    wrapped so: ``PPO("tiny", MonitorReward(gym.make("TextRLHF-v0", reward=model), gold=GoldReward()))``.
 
     Example:
         >>> from textgym.envs.rewards import GoldReward

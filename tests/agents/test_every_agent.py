@@ -190,3 +190,39 @@ def test_kill_9_loses_at_most_the_work_since_the_last_checkpoint(tmp_path, agent
     resumed = kinds[agent].load(tmp_path / "checkpoint", "TextMath-v0")
     assert done - 3 <= resumed.num_updates and resumed.num_updates % 3 == 0
     resumed.learn(1)
+
+
+@everyone
+def test_the_kl_divergence_from_the_initial_policy_is_reported(make_agent, name):
+    agent = make_agent(name, log_kl=True, rows=1024, max_new_tokens=1, scale=4.0)
+    assert agent.update()["rollout/kl_to_reference"] == pytest.approx(0.0, abs=1e-5)
+    agent = make_agent(name, log_kl=True, rows=1024, max_new_tokens=1, scale=4.0)
+    generator = torch.Generator().manual_seed(0)
+    prompt = torch.tensor([agent.policy.tokenizer.encode_prompt("a or b?")])
+    with torch.no_grad():
+        for parameter in agent.policy.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=generator)
+        ours, theirs = (
+            policy.model(prompt).logits[0, -1].log_softmax(-1) for policy in (agent.policy, agent.reference)
+        )
+    exact = float((ours.exp() * (ours - theirs)).sum())
+    error = float((ours.exp() * (ours - theirs - exact) ** 2).sum() / 1024) ** 0.5
+    found = agent.update()["rollout/kl_to_reference"]
+    assert exact > 8 * error and abs(found - exact) < 4 * error
+
+
+@everyone
+def test_without_a_wish_for_it_no_reference_is_kept(make_agent, name):
+    agent = make_agent(name)
+    assert (
+        (agent.reference is None)
+        == ("rollout/kl_to_reference" not in agent.update())
+        == (getattr(agent.config, "kl_coef", 0.0) == 0)
+    )
+
+
+@everyone
+def test_watching_the_kl_changes_nothing_else(make_agent, name):
+    plain, watched = make_agent(name), make_agent(name, log_kl=True)
+    plain.update(), watched.update()
+    assert same(parameters(plain), parameters(watched))

@@ -209,7 +209,7 @@ def test_a_failed_verifier_is_no_wrong_answer(make_policy, make_bandit):
     rollout.rewards[[0, 5], 0] = torch.nan
     agent._sample = lambda: (rollout, {})
     trained = []
-    agent._train = lambda batch, advantages: trained.append((batch, advantages)) or {}
+    agent._train = lambda batch, advantages, _: trained.append((batch, advantages)) or {}
     agent.update()
     batch, advantages = trained[0]
     assert len(batch.prompts) == 14 and not batch.returns.isnan().any()
@@ -224,7 +224,7 @@ def test_cut_answers_can_be_left_out(make_policy, make_bandit):
     assert rollout.truncated.any()
     agent._sample = lambda: (rollout, {})
     seen = []
-    agent._train = lambda batch, advantages: seen.append(batch) or {}
+    agent._train = lambda batch, advantages, _: seen.append(batch) or {}
     agent.update()
     assert len(seen[0].prompts) > 1 and not seen[0].truncated.any()
 
@@ -233,7 +233,7 @@ def test_the_overlong_penalty_lowers_the_compared_reward(make_policy, make_bandi
     agent = make_agent(make_policy(scale=2.0), make_bandit, overlong="penalty", overlong_cache=2)
     rollout = agent.collect(0)
     expected = rollout.returns + ((3 - rollout.lengths) / 2).clamp(-1, 0)
-    torch.testing.assert_close(agent._shaped_returns(rollout), expected)
+    torch.testing.assert_close(agent._shaped_returns(rollout, None), expected)
     assert (rollout.lengths == 5).any()
 
 

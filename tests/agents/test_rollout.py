@@ -7,9 +7,12 @@ import torch
 from gymnasium.vector import VectorWrapper
 
 import textgym  # noqa: F401
+from textgym.agents import on_policy
 from textgym.agents.on_policy import rollout_metrics
 from textgym.agents.rollout import collect, concatenate, demonstrate, success_by_task
-from textgym.wrappers import VectorTopKActions
+from textgym.envs import Score, TextEnv, TextVectorEnv
+from textgym.envs.rewards import ExactMatch, Rubric
+from textgym.wrappers import VectorMonitorReward, VectorTopKActions
 
 
 def make(env_id, num_envs=4, **kwargs):
@@ -169,3 +172,61 @@ def test_success_is_counted_by_task(make_policy, level):
     alone = demonstrate(policy, make("TextMath-v0", 2), seed=0)
     assert alone.tasks == ["", ""] and not success_by_task([alone])
     assert not [name for name in rollout_metrics(alone) if name.count("/") > 1]
+
+
+class Length:
+    """The number of characters, and as a part a tenth of it; of an odd number it says nothing."""
+
+    range = (0.0, 100.0)
+
+    def __call__(self, problems, responses):
+        lengths = np.array([float(len(response)) for response in responses])
+        odd = lengths % 2 == 1
+        status = ["error" if each else "ok" for each in odd]
+        return Score(np.where(odd, np.nan, lengths), ~odd, {"tenth": np.where(odd, np.nan, lengths / 10)}, status)
+
+
+@pytest.mark.parametrize("env_id", ["TextCopy-v0", "TextGuessNumber-v0"])
+@pytest.mark.parametrize("level", ["sequence", "token"])
+def test_monitors_and_parts_of_the_reward_are_kept(make_policy, env_id, level):
+    policy = make_policy(scale=2.0)
+    tokens = {"level": level, "tokenizer": policy.tokenizer, "window": 600, "max_tokens": 6}
+    rubric = Rubric({"exact": (ExactMatch(), 1.0), "length": (ExactMatch(), 0.0)})
+    env = make(env_id, 16, reward=rubric, **(tokens if level == "token" else {}))
+    rollout = play(policy, VectorMonitorReward(env, gold=Length()))
+    names = {"gold", "words", "distinct_1", "distinct_2", "repetition", "identical"}
+    assert set(rollout.monitors) == {f"monitor/{name}" for name in names} | {"reward/exact", "reward/length"}
+    for values in rollout.monitors.values():
+        assert values.shape == (16,) and values.dtype == torch.float32
+    gold = [float(len(r)) if len(r) % 2 == 0 else np.nan for r in rollout.responses]
+    np.testing.assert_array_equal(rollout.monitors["monitor/gold"], gold)
+    assert torch.equal(rollout.monitors["reward/exact"], rollout.successes.float())
+    words = [len(response.split()) for response in rollout.responses]
+    assert (rollout.monitors["monitor/words"] > 0).any() or not any(words)
+    metrics = rollout_metrics(rollout)
+    assert metrics["monitor/gold"] == pytest.approx(np.nanmean(gold)) and "reward/length" in metrics
+    assert set(metrics) >= set(rollout.monitors)
+
+
+def test_monitors_are_selected_and_put_together(make_policy, make_bandit):
+    policy = make_policy(scale=2.0)
+    bandit = TextVectorEnv(lambda: TextEnv(make_bandit(1).envs[0].source, Length()), 8, autoreset_mode="Disabled")
+    first, second = play(policy, bandit), play(policy, make_bandit(4), seed=9)
+    second.monitors["monitor/gold"] = torch.tensor([1.0, 2.0, torch.nan, 4.0])
+    joint = concatenate([first, second])
+    nan = torch.full((8,), torch.nan)
+    np.testing.assert_array_equal(joint.monitors["monitor/gold"], torch.cat([nan, second.monitors["monitor/gold"]]))
+    np.testing.assert_array_equal(joint.monitors["reward/tenth"], torch.cat([first.monitors["reward/tenth"], nan[:4]]))
+    part = joint.select(torch.tensor([11, 8]))
+    assert part.monitors["monitor/gold"].tolist() == [4.0, 1.0] and part.monitors["reward/tenth"].isnan().all()
+    assert rollout_metrics(joint)["monitor/gold"] == pytest.approx(7 / 3)
+    assert np.isnan(rollout_metrics(part)["reward/tenth"])
+
+
+def test_means_of_monitors_are_over_all_processes(make_policy, make_bandit, monkeypatch):
+    rollout = play(make_policy(), make_bandit(2))
+    rollout.monitors = {"monitor/gold": torch.tensor([1.0, 2.0])}
+    other = {"monitor/gold": (9.0, 1), "reward/only_there": (4.0, 2)}
+    monkeypatch.setattr(on_policy, "gather_object", lambda mine: [mine, other if "monitor/gold" in mine else {}])
+    metrics = rollout_metrics(rollout)
+    assert (metrics["monitor/gold"], metrics["reward/only_there"]) == (4.0, 2.0)

@@ -115,3 +115,19 @@ def test_spec_survives():
     again = gym.make(env.spec)
     again.reset(seed=0)
     assert "monitor/words" in again.step("x")[-1]
+
+
+def test_an_agent_takes_a_watched_env():
+    from textgym.agents import GRPO
+
+    class Answer(ExactMatch):
+        def __deepcopy__(self, memo):
+            return self
+
+    reward, gold = ExactMatch(), Answer()
+    env = MonitorReward(gym.make("TextCopy-v0", reward=reward, max_length=3), gold)
+    agent = GRPO("tiny", env, prompts_per_update=2, group_size=3, max_new_tokens=4)
+    assert isinstance(agent.env, VectorMonitorReward) and agent.env.gold is gold and agent.env.num_envs == 6
+    metrics = agent.update()
+    assert metrics["monitor/gold"] == metrics["rollout/success_rate"] and metrics["monitor/words"] >= 0
+    assert set(metrics) >= NAMES | {"monitor/identical"}
