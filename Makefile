@@ -1,7 +1,7 @@
 # make demo   a language model learns by reinforcement, here, with nothing to download but packages
 # make test   every check: ruff, mypy, pytest
 # make docs   the documentation, in site/
-# Both make .venv when it is missing, and install again only when pyproject.toml or constraints.txt has changed.
+# Each makes .venv when it is missing, and installs again only when pyproject.toml or constraints.txt has changed.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -22,7 +22,7 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy -p textgym
 
-# A warning is an error: a broken link, a page that is not in the menu's place, a docstring that can't be read.
+# A warning, such as that of a broken link, is an error.
 docs: $(VENV)/.installed-dev
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
