@@ -2,6 +2,7 @@
 
 - ``evaluate``: one answer to each problem, greedily and by sampling.
 - ``evaluate_samples``: several answers to each: pass@k, maj@k, and best@k by the choice of another reward.
+- ``play_problems``: the episodes that they count.
 - ``pass_at_k``, ``majority_at_k``, ``best_at_k``: what these are estimated by, from n answers to one problem.
 """
 
@@ -90,10 +91,11 @@ def evaluate(
     """
     problems = _first_problems(_make_text_env(env_id, env_kwargs), env_id, episodes, split)
     indices = [i % len(problems) for i in range(episodes)]
+    settings = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "seed": seed, "split": split, **env_kwargs}
     rates, unscored = [], 0
     tasks: dict[str, dict[str, float]] = {}
     for kind, temperature in ("greedy", 0.0), ("sampled", 1.0):
-        parts = _play(policy, env_id, indices, temperature, max_new_tokens, batch_size, seed, split, env_kwargs)
+        parts = play_problems(policy, env_id, indices, temperature=temperature, **settings)
         successes = torch.cat([part.successes for part in parts])
         scored = torch.cat([torch.isfinite(part.returns) for part in parts])
         rates.append(int(successes[scored].sum()) / int(scored.sum()) if scored.any() else math.nan)
@@ -151,7 +153,8 @@ def evaluate_samples(
     text_env = _make_text_env(env_id, env_kwargs)
     asked = _first_problems(text_env, env_id, problems, split)
     indices = [i for i in range(len(asked)) for _ in range(samples)]
-    parts = _play(policy, env_id, indices, 1.0, max_new_tokens, batch_size, seed, split, env_kwargs)
+    settings = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "seed": seed, "split": split, **env_kwargs}
+    parts = play_problems(policy, env_id, indices, temperature=1.0, **settings)
     responses = [response for part in parts for response in part.responses]
     successes = torch.cat([part.successes for part in parts]).tolist()
     scored = torch.cat([torch.isfinite(part.returns) for part in parts]).tolist()
@@ -259,36 +262,16 @@ def _ways_to_win(others: Sequence[int], silent: int, size: int, k: int) -> Fract
 def play_problems(
     policy: CausalLM,
     env_id: str | EnvSpec,
-    episodes: int,
-    temperature: float,
-    max_new_tokens: int,
-    batch_size: int,
-    seed: int,
-    split: str,
-    env_kwargs: dict[str, Any],
-) -> list[Rollout]:
-    """Play ``episodes`` episodes in batches: on the first distinct problems of a split, over and over if they are few.
-
-    Raises:
-        ValueError: if the split is empty.
-    """
-    count = len(_first_problems(_make_text_env(env_id, env_kwargs), env_id, episodes, split))
-    indices = [i % count for i in range(episodes)]
-    return _play(policy, env_id, indices, temperature, max_new_tokens, batch_size, seed, split, env_kwargs)
-
-
-def _play(
-    policy: CausalLM,
-    env_id: str | EnvSpec,
     indices: Sequence[int],
+    *,
     temperature: float,
-    max_new_tokens: int,
-    batch_size: int,
-    seed: int,
-    split: str,
-    env_kwargs: dict[str, Any],
+    max_new_tokens: int = 64,
+    batch_size: int = 256,
+    seed: int = 0,
+    split: str = "test",
+    **env_kwargs: Any,
 ) -> list[Rollout]:
-    """Play one episode on each of these problems of a split, in batches."""
+    """Play one episode on each of these problems of a split, in batches; see ``evaluate`` for the arguments."""
     generator = torch.Generator(policy.device).manual_seed(seed)
     rollouts: list[Rollout] = []
     for start in range(0, len(indices), batch_size):

@@ -88,8 +88,8 @@ def show_answers() -> None:
 
 def answers(policy: str | Path) -> list[tuple[str, str, bool]]:
     """Return (prompt, greedy response, whether it is right) for the first held-out problems."""
-    limit = HYPERPARAMETERS["max_new_tokens"]
-    rollouts = play_problems(CausalLM.load(policy), ENV, SHOWN, 0.0, int(limit), SHOWN, 0, "test", {})
+    limit = int(HYPERPARAMETERS["max_new_tokens"])
+    rollouts = play_problems(CausalLM.load(policy), ENV, range(SHOWN), temperature=0.0, max_new_tokens=limit)
     return [
         row
         for rollout in rollouts

@@ -26,8 +26,8 @@ from textgym.envs.sources import ArithmeticSource
 
 
 def played(policy, env_id, episodes, **kwargs):
-    settings = {"temperature": 0.0, "max_new_tokens": 3, "batch_size": 16, "seed": 0, "split": "test", "env_kwargs": {}}
-    return play_problems(policy, env_id, episodes, **settings | kwargs)
+    settings = {"temperature": 0.0, "max_new_tokens": 3, "batch_size": 16}
+    return play_problems(policy, env_id, range(episodes), **settings | kwargs)
 
 
 def test_it_plays_distinct_held_out_problems_in_a_fixed_order(make_policy):
@@ -260,7 +260,7 @@ def test_a_reward_may_say_what_the_answer_is():
         range = (0.0, 1.0)
 
         def __call__(self, problems, responses):
-            raise NotImplementedError
+            return Score(np.ones(len(problems)), np.ones(len(problems), bool))
 
         def answer_key(self, problem, response):
             return response.split()[-1]
@@ -300,7 +300,7 @@ def test_the_problems_are_looked_up_once(make_policy, monkeypatch):
     asked = []
     real = TextEnv.choose
     monkeypatch.setattr(TextEnv, "choose", lambda env, options: asked.append(options) or real(env, options))
-    monkeypatch.setattr(evaluation, "_play", lambda *args: [FakeRollout()])
+    monkeypatch.setattr(evaluation, "play_problems", lambda *args, **settings: [FakeRollout()])
     evaluate(make_policy(), "TextMath-v0", 30)
     assert [options["problem"] for options in asked] == list(range(30))
 
@@ -310,7 +310,7 @@ def test_the_rates_of_a_mixture_are_told_by_task(make_policy, monkeypatch):
     mixed.successes = torch.tensor([True, False, True, True])
     mixed.returns = torch.tensor([1.0, 0.0, math.nan, 1.0])
     mixed.tasks = ["a", "a", "a", "b"]
-    monkeypatch.setattr(evaluation, "_play", lambda *args: [mixed, FakeRollout()])
+    monkeypatch.setattr(evaluation, "play_problems", lambda *args, **settings: [mixed, FakeRollout()])
     rates = evaluate(make_policy(), "TextMath-v0", 5)
     assert rates.tasks == {"a": {"greedy": 0.5, "sampled": 0.5}, "b": {"greedy": 1.0, "sampled": 1.0}}
     assert rates.greedy == 0.75 and rates.unscored == 2
