@@ -1,7 +1,7 @@
 r"""Answers that have a type: how each is read and what makes two of them the same.
 
 - ``ANSWER_TYPES``: the names of the types.
-- ``read_answer``: a text as a value of a type; ``Unreadable`` where it is none.
+- ``read_typed``: a text as a value of a type; ``Unreadable`` where it is none.
 - ``same_answer``: whether two such values are the same.
 - ``guess_type``: the type of a gold that came without one.
 
@@ -48,7 +48,7 @@ def read_gold(text: str, answer_type: str) -> Answer:
     if answer_type not in ANSWER_TYPES:
         raise ValueError(f"answer_type must be 'literal' or one of {', '.join(ANSWER_TYPES)}, got {answer_type!r}")
     try:
-        gold = read_answer(text, answer_type)
+        gold = read_typed(text, answer_type)
         if not same_answer(gold, gold):
             raise Unreadable("it does not equal itself")
     except Unreadable as error:
@@ -62,7 +62,7 @@ def read_gold(text: str, answer_type: str) -> Answer:
     return gold
 
 
-def read_answer(text: str, answer_type: str) -> Answer:
+def read_typed(text: str, answer_type: str) -> Answer:
     """Return ``text`` as a value of a type; Unreadable if it is not exactly one."""
     text = bare(text)
     if not text:

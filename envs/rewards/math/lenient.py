@@ -23,7 +23,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from textgym.envs.rewards.math.answers import SCALARS, guess_type, read_answer, read_gold, same_answer
+from textgym.envs.rewards.math.answers import SCALARS, guess_type, read_gold, read_typed, same_answer
 from textgym.envs.rewards.math.expression import MAX_DEPTH
 from textgym.envs.rewards.math.extraction import answer_part
 from textgym.envs.rewards.math.literal import HEDGES, RETRACTIONS
@@ -111,7 +111,7 @@ def _strictly(gold: str, text: str) -> bool | None:
     """
     try:
         answer_type = guess_type(gold)
-        right, answer = read_gold(gold, answer_type), read_answer(text, answer_type)
+        right, answer = read_gold(gold, answer_type), read_typed(text, answer_type)
     except ValueError:
         return None
     try:

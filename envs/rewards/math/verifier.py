@@ -20,7 +20,7 @@ from fractions import Fraction
 
 import numpy as np
 
-from textgym.envs.rewards.math.answers import guess_type, read_answer, read_gold, same_answer, value_of
+from textgym.envs.rewards.math.answers import guess_type, read_gold, read_typed, same_answer, value_of
 from textgym.envs.rewards.math.extraction import answer_part
 from textgym.envs.rewards.math.free_text import last_number
 from textgym.envs.rewards.math.keys import answer_key, number_key
@@ -99,7 +99,7 @@ class MathVerifier:
             return None if number is None else number_key(number)
         content, marked = _answer_text(response)
         try:
-            return answer_key(read_answer(content, answer_type))
+            return answer_key(read_typed(content, answer_type))
         except Unreadable:
             pass
         quantity = _number_in(content, marked) if answer_type in _NUMBERS else None
@@ -135,7 +135,7 @@ def _is_right(problem: Problem, response: str) -> bool:
     gold = read_gold(problem.answer or "", answer_type)
     content, marked = _answer_text(response)
     try:
-        answer = read_answer(content, answer_type)
+        answer = read_typed(content, answer_type)
         if same_answer(gold, answer, as_written=bool(problem.metadata.get("as_written"))):
             return True
     except Unreadable:

@@ -3,10 +3,10 @@ r"""Answers with a type, judged by the verifier. Run: pytest tests/envs/rewards/
 from __future__ import annotations
 
 import itertools
-import json
 import random
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from textgym.envs.rewards.math import MathVerifier, parse_number
 from textgym.envs.rewards.math.answers import ANSWER_TYPES, guess_type
 from textgym.envs.task import Problem, score_batch
 
-SHARED_DATA = Path(__file__).parents[4] / "../shared/data"
+Labelled = Callable[[str], list[dict[str, Any]]]
 
 
 def pays(response: str, gold: str, answer_type: str | None = None, **metadata: Any) -> bool:
@@ -242,20 +242,12 @@ def test_the_type_of_a_gold_is_guessed(gold: str, expected: str) -> None:
 # --- labelled data ----------------------------------------------------------------------------------------------------
 
 
-def labelled(name: str) -> list[dict[str, Any]]:
-    path = SHARED_DATA / name
-    if not path.exists():
-        pytest.skip(f"needs {path}")
-    pairs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return [pair for pair in pairs if pair["answer"] is not None]
-
-
-def test_every_labelled_pair_is_judged_as_labelled() -> None:
+def test_every_labelled_pair_is_judged_as_labelled(labelled: Labelled) -> None:
     for pair in labelled("math_pairs.json"):
         assert pays(pair["answer"], pair["gold"]) == pair["expected"], pair
 
 
-def test_every_labelled_pair_with_a_literal_gold_is_judged_as_labelled() -> None:
+def test_every_labelled_pair_with_a_literal_gold_is_judged_as_labelled(labelled: Labelled) -> None:
     for pair in labelled("math_literal_pairs.json"):
         answer_type = "literal" if parse_number(pair["gold"]) is not None else None
         assert pays(pair["answer"], pair["gold"], answer_type) == pair["expected"], pair
@@ -339,7 +331,9 @@ def test_hostile_answers_are_refused_in_little_time(name: str) -> None:
             assert seconds(form.format(HOSTILE[name]), gold, answer_type) < 0.05
 
 
-def test_labelled_hostile_answers_are_refused_in_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_labelled_hostile_answers_are_refused_in_little_time(
+    labelled: Labelled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     for row in labelled("math_hostile.json"):
         for form in "{}", "\\boxed{{{}}}", "${}$":

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from textgym.envs.rewards.math import MathVerifier, extract_answer, parse_number
 from textgym.envs.task import Problem, score_batch
 
-SHARED_DATA = Path(__file__).parents[4] / "../shared/data"
+Labelled = Callable[[str], list[dict[str, Any]]]
 MEBI = 10**6
 
 
@@ -523,26 +523,15 @@ def test_it_works_in_a_thread() -> None:
 # --- labelled data ----------------------------------------------------------------------------------------------------
 
 
-def labelled(name: str) -> list[dict[str, Any]]:
-    path = SHARED_DATA / name
-    if not path.exists():
-        pytest.skip(f"needs {path}")
-    pairs: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
-    return [pair for pair in pairs if pair["answer"] is not None]
-
-
 @pytest.mark.parametrize("name", ["math_literal_pairs.json", "math_pairs.json", "math_hostile.json"])
-def test_no_labelled_pair_is_a_false_positive(name: str) -> None:
+def test_no_labelled_pair_is_a_false_positive(labelled: Labelled, name: str) -> None:
     for pair in labelled(name):
         if parse_number(pair["gold"]) is not None and not pair.get("expected", False):
             assert not pays(pair["answer"], pair["gold"]), pair
 
 
-def test_every_gsm8k_gold_is_a_number_and_every_gsm8k_answer_is_extracted() -> None:
-    path = SHARED_DATA / "gsm8k/train.jsonl"
-    if not path.exists():
-        pytest.skip(f"needs {path}")
-    for line in path.read_text(encoding="utf-8").splitlines()[:1_000]:
+def test_every_gsm8k_gold_is_a_number_and_every_gsm8k_answer_is_extracted(shared_file: Callable[[str], str]) -> None:
+    for line in shared_file("gsm8k/train.jsonl").splitlines()[:1_000]:
         answer = json.loads(line)["answer"]
         gold = answer.partition("####")[2].strip()
         assert pays(answer, gold), answer
