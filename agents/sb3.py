@@ -22,6 +22,8 @@ from stable_baselines3.common.vec_env import VecEnv, VecMonitor
 from stable_baselines3.common.vec_env.base_vec_env import VecEnvIndices, VecEnvStepReturn
 from torch import Tensor, nn
 
+from textgym.envs.vector import TokenVectorEnv
+
 
 def make_vec_env(
     env_id: str, n_envs: int = 1, seed: int | None = None, *, one_hot: bool = False, **env_kwargs: Any
@@ -112,19 +114,16 @@ class GymnasiumVecEnv(VecEnv):
             Observations (num_envs, ...), of the next episode where one ended; rewards float32 (num_envs,); dones bool
             (num_envs,); infos with ``TimeLimit.truncated`` and, where an episode ended, ``terminal_observation``.
         """
-        observations, rewards, terminations, truncations, columns = self.env.step(self._actions)
-        final_columns, final_observations = columns.pop("final_info", {}), columns.pop("final_obs", None)
-        infos = _rows(columns, self.num_envs)
-        dones = terminations | truncations
-        if dones.any():
-            finals = _rows(final_columns, self.num_envs)
-            for row in dones.nonzero()[0].tolist():
+        step_rows = self.env.step_rows if isinstance(self.env, TokenVectorEnv) else self._step_rows
+        observations, rewards, terminations, truncations, infos, finals, final_obs = step_rows(self._actions)
+        if finals:
+            for (row, info), observation in zip(finals.items(), self._shown(final_obs), strict=True):
                 self.reset_infos[row] = infos[row]
-                infos[row] = finals[row]
-                infos[row]["terminal_observation"] = self._shown(final_observations[row])
+                infos[row] = info
+                info["terminal_observation"] = observation
         for info, truncated in zip(infos, (truncations & ~terminations).tolist(), strict=True):
             info["TimeLimit.truncated"] = truncated
-        return self._shown(observations), rewards.astype(np.float32), dones, infos
+        return self._shown(observations), rewards.astype(np.float32), terminations | truncations, infos
 
     def close(self) -> None:
         """Close the vector env."""
@@ -163,6 +162,15 @@ class GymnasiumVecEnv(VecEnv):
     def env_is_wrapped(self, wrapper_class: type[gym.Wrapper], indices: VecEnvIndices = None) -> list[bool]:
         """Return False for each: sub-envs that step together have no wrappers of their own."""
         return [False for _ in self._get_indices(indices)]
+
+    def _step_rows(self, actions: NDArray[Any]) -> tuple[Any, ...]:
+        """Do what ``TokenVectorEnv.step_rows`` does, with any vector env."""
+        *step, columns = self.env.step(actions)
+        final_columns, final_obs = columns.pop("final_info", {}), columns.pop("final_obs", [])
+        final_infos = _rows(final_columns, self.num_envs)
+        ended = [row for row, observation in enumerate(final_obs) if observation is not None]
+        finals = {row: final_infos[row] for row in ended}
+        return *step, _rows(columns, self.num_envs), finals, np.array([final_obs[row] for row in ended])
 
     def _shown(self, observations: NDArray[Any]) -> NDArray[Any]:
         return observations if self._one_hot is None else self._one_hot[observations]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
@@ -116,28 +118,33 @@ class _Episodes(VectorEnv[Any, Any, Any]):
             raise ResetNeeded("call reset before step: no episode has begun")
         return rows
 
-    def _restart(
-        self, infos: dict[int, dict[str, Any]], final_obs: Mapping[int, Any], final_infos: Mapping[int, dict[str, Any]]
-    ) -> tuple[dict[int, str], dict[str, Any]]:
-        """Begin the next episode of ended rows (SAME_STEP); return their prompts and the info of the step.
+    def _restart(self, ended: Sequence[int], infos: dict[int, dict[str, Any]]) -> dict[int, str]:
+        """Begin the next episode of ended rows (SAME_STEP); return their prompts, and put their infos in place."""
+        prompts = {}
+        for row in ended:
+            prompts[row], infos[row] = self.envs[row].reset()
+        return prompts
+
+    def _info(
+        self, infos: Mapping[int, dict[str, Any]], final_infos: Mapping[int, dict[str, Any]], final_obs: Iterable[Any]
+    ) -> dict[str, Any]:
+        """Return the info of a step, as arrays.
 
         Args:
             infos: what the step told, by row.
-            final_obs: the last observation of each row that ended.
-            final_infos: the last info of each row that ended.
+            final_infos: the last info of each row whose next episode has begun.
+            final_obs: their last observations.
         """
-        prompts = {}
-        for row in final_obs:
-            prompts[row], infos[row] = self.envs[row].reset()
-        present = np.zeros(self.num_envs, bool)
-        present[list(prompts)] = True
-        observations = np.full(self.num_envs, None, object)
-        for row, observation in final_obs.items():
-            observations[row] = observation
         columns = _columns(self.num_envs, infos)
-        columns |= {"final_obs": observations, "_final_obs": present}
-        columns |= {"final_info": _columns(self.num_envs, final_infos), "_final_info": present.copy()}
-        return prompts, columns
+        if final_infos:
+            present = np.zeros(self.num_envs, bool)
+            present[list(final_infos)] = True
+            observations = np.full(self.num_envs, None, object)
+            for row, observation in zip(final_infos, final_obs, strict=True):
+                observations[row] = observation
+            columns |= {"final_obs": observations, "_final_obs": present}
+            columns |= {"final_info": _columns(self.num_envs, final_infos), "_final_info": present.copy()}
+        return columns
 
 
 class TextVectorEnv(_Episodes):
@@ -196,15 +203,34 @@ class TextVectorEnv(_Episodes):
             infos[row] = info
         ended = [row for row in rows if terminations[row] or truncations[row]]
         self._over[ended] = True
-        if self.autoreset_mode == AutoresetMode.DISABLED or not ended:
-            columns = _columns(self.num_envs, infos)
-        else:
-            final_obs = {row: self._observations[row] for row in ended}
-            prompts, columns = self._restart(infos, final_obs, {row: infos[row] for row in ended})
-            for row, prompt in prompts.items():
+        final_obs: list[str] = []
+        final_infos: dict[int, dict[str, Any]] = {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and ended:
+            final_obs = [self._observations[row] for row in ended]
+            final_infos = {row: infos[row] for row in ended}
+            for row, prompt in self._restart(ended, infos).items():
                 self._observations[row] = prompt
-            self._over[list(prompts)] = False
+            self._over[ended] = False
+        columns = self._info(infos, final_infos, final_obs)
         return tuple(self._observations), rewards, terminations, truncations, columns
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A step of ``TokenVectorEnv``, whose infos lack ``action_mask`` and are by row."""
+
+    observations: TokenArray
+    rewards: FloatArray
+    terminations: BoolArray
+    truncations: BoolArray
+    played: NDArray[np.int64]
+    """The sub-envs that took a token."""
+    infos: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    """Of the sub-envs whose response ended; where the next episode has begun, of its beginning."""
+    final_infos: Mapping[int, dict[str, Any]] = field(default_factory=dict)
+    """The last infos of the k sub-envs whose next episode has begun."""
+    final_obs: TokenArray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
+    """The last observations of those, int64 (k, window)."""
 
 
 class TokenVectorEnv(_Episodes):
@@ -258,6 +284,30 @@ class TokenVectorEnv(_Episodes):
 
     def step(self, actions: Any) -> tuple[TokenArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
         """Add one token to each response; ``actions`` integers (num_envs,)."""
+        return self._in_columns(self._step(actions))
+
+    def step_rows(
+        self, actions: Any
+    ) -> tuple[
+        TokenArray, FloatArray, BoolArray, BoolArray, list[dict[str, Any]], dict[int, dict[str, Any]], TokenArray
+    ]:
+        """Step as ``step`` does, with an info for each sub-env: for those who would take the arrays apart again.
+
+        Returns:
+            Observations, rewards, terminations, truncations; num_envs infos; and of the k sub-envs whose next episode
+            has begun, their last infos by row and their last observations, int64 (k, window).
+        """
+        step = self._step(actions)
+        mask = self._masks[0]
+        infos: list[dict[str, Any]] = [{} for _ in range(self.num_envs)]
+        for row in step.played.tolist():
+            infos[row]["action_mask"] = mask
+        for row, info in step.infos.items():
+            infos[row] |= info
+        finals = {row: info | {"action_mask": mask} for row, info in step.final_infos.items()}
+        return step.observations, step.rewards, step.terminations, step.truncations, infos, finals, step.final_obs
+
+    def _step(self, actions: Any) -> _Step:
         over_before = self._over.copy()
         rows = self._running()
         tokens = self._check(actions, (self.num_envs,), rows)
@@ -271,7 +321,7 @@ class TokenVectorEnv(_Episodes):
             self._pay_increments(rows[~ended], rewards)
         if not ended.any():
             no = np.zeros(self.num_envs, bool)
-            return self._window().copy(), rewards, over_before, no, self._mask_columns(rows)
+            return _Step(self._window().copy(), rewards, over_before, no, rows)
         return self._end_responses(rows[ended], stopped[ended], rows, over_before, rewards)
 
     def step_tokens(
@@ -303,9 +353,9 @@ class TokenVectorEnv(_Episodes):
         responses = [tokens[row, : lengths[row]].tolist() for row in rows.tolist()]
         self._write_windows(rows, responses)
         stopped = tokens[rows, lengths[rows] - 1] == self.tokenizer.stop_id
-        result = self._end_responses(rows, stopped, rows, over_before, np.zeros(self.num_envs))
-        increments[rows, lengths[rows] - 1] = result[1][rows]
-        return result[0], increments, *result[2:]
+        step = self._end_responses(rows, stopped, rows, over_before, np.zeros(self.num_envs))
+        increments[rows, lengths[rows] - 1] = step.rewards[rows]
+        return self._in_columns(dataclasses.replace(step, rewards=increments))
 
     def action_masks(self) -> NDArray[np.int8]:
         """Return 1 for each token that may come next, int8 (num_envs, vocab_size)."""
@@ -376,7 +426,7 @@ class TokenVectorEnv(_Episodes):
     def _pay_increments(self, rows: Any, rewards: FloatArray) -> None:
         if len(rows) == 0:
             return
-        problems = [self.envs[row].problem for row in rows]
+        problems = [self.envs[row].problem for row in rows.tolist()]
         totals = score_batch(self.envs[0].reward, problems, self._texts(rows)).total
         totals = np.where(np.isnan(totals), self._paid[rows], totals)  # not judged yet: the next token settles up
         rewards[rows] = totals - self._paid[rows]
@@ -384,7 +434,7 @@ class TokenVectorEnv(_Episodes):
 
     def _end_responses(
         self, rows: Any, stopped: BoolArray, played: Any, over_before: BoolArray, rewards: FloatArray
-    ) -> tuple[TokenArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+    ) -> _Step:
         """Hand the finished responses of ``rows`` to the text envs and take in what they answer."""
         indices = rows.tolist()
         self._over[rows] = True  # until all that they answer is written
@@ -408,14 +458,21 @@ class TokenVectorEnv(_Episodes):
                 self._write_windows([row], [[]])
         self._paid[rows] = 0.0
         self._over[rows] = terminations[rows] | truncations[rows]
-        if self.autoreset_mode == AutoresetMode.DISABLED or not over_rows:
-            columns = _columns(self.num_envs, infos)
-        else:
-            final_obs = dict(zip(over_rows, self._window()[over_rows], strict=True))
-            final_infos = {row: infos[row] | {"action_mask": self.tokenizer.action_mask} for row in over_rows}
-            prompts, columns = self._restart(infos, final_obs, final_infos)
-            self._write_prompts(prompts)
-        return self._window().copy(), rewards, terminations, truncations, columns | self._mask_columns(played)
+        final_infos: dict[int, dict[str, Any]] = {}
+        if self.autoreset_mode == AutoresetMode.SAME_STEP and over_rows:
+            final_infos = {row: infos[row] for row in over_rows}
+        final_obs = self._window()[list(final_infos)]
+        if final_infos:
+            self._write_prompts(self._restart(over_rows, infos))
+        return _Step(self._window().copy(), rewards, terminations, truncations, played, infos, final_infos, final_obs)
+
+    def _in_columns(self, step: _Step) -> tuple[TokenArray, FloatArray, BoolArray, BoolArray, dict[str, Any]]:
+        """Return a step with the infos as Gymnasium's vector envs tell them."""
+        final_infos = {
+            row: info | {"action_mask": self.tokenizer.action_mask} for row, info in step.final_infos.items()
+        }
+        info = self._info(step.infos, final_infos, step.final_obs) | self._mask_columns(step.played)
+        return step.observations, step.rewards, step.terminations, step.truncations, info
 
     def _write_prompts(self, prompts: Mapping[int, str]) -> None:
         rows = list(prompts)

@@ -97,6 +97,35 @@ def test_a_vector_env_is_a_loop_of_single_envs(name, kwargs, mode, assert_same):
     assert ends > 0 and (0 < wins < ends or kwargs.get("dense"))
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("name", "kwargs"), TOKENS, ids=str)
+def test_a_step_by_rows_tells_what_a_step_tells(name, kwargs, mode, assert_same):
+    ours, theirs = (gym.make_vec(name, num_envs=N, autoreset_mode=mode, **kwargs) for _ in range(2))
+    assert_same(ours.reset(seed=3), theirs.reset(seed=3))
+    rng = np.random.default_rng(0)
+    ends = 0
+    for _ in range(60):
+        actions = rng.integers(0, ours.tokenizer.vocab_size, N)
+        *our, infos, final_infos, final_obs = ours.step_rows(actions)
+        *their, columns = theirs.step(actions)
+        assert_same(our, their)
+        final_columns, final_observations = columns.pop("final_info", {}), columns.pop("final_obs", [None] * N)
+        assert_same(infos, rows_of(columns))
+        assert_same(final_infos, {row: info for row, info in enumerate(rows_of(final_columns)) if info})
+        assert_same(list(final_obs), [observation for observation in final_observations if observation is not None])
+        ends += (our[2] | our[3]).sum()
+        if mode == "Disabled" and (our[2] | our[3]).all():
+            assert_same(ours.reset(), theirs.reset())
+    assert ends > 0
+
+
+def rows_of(columns):
+    """A dict for each sub-env, of arrays with presence masks."""
+    names = [name for name in columns if f"_{name}" in columns]
+    values = {name: columns[name].tolist() if columns[name].ndim == 1 else columns[name] for name in names}
+    return [{name: values[name][row] for name in names if columns[f"_{name}"][row]} for row in range(N)]
+
+
 @pytest.mark.parametrize("name", ["TextGuessNumber-v0", "TextGuessNumberTokens-v0"])
 def test_ended_sub_envs_idle_until_they_are_reset(name):
     env = gym.make_vec(name, num_envs=3, autoreset_mode="Disabled")
