@@ -18,8 +18,7 @@ import textgym
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = {
-    "textgym/bench": "src/textgym/bench",
-    "textgym/commands": "src/textgym/commands",
+    "textgym": "src/textgym",  # without what its links lead to: rglob does not follow them
     "textgym/envs": "envs",
     "textgym/agents": "agents",
     "textgym/wrappers": "wrappers",
@@ -41,10 +40,11 @@ def run(code: str) -> str:
 
 def files_of_the_folders(pattern: str) -> set[str]:
     """The files of the package as the repository has them, named as the wheel should name them."""
-    named = {f"textgym/{path.name}" for path in (ROOT / "src/textgym").glob(pattern) if path.is_file()}
-    for package, folder in FOLDERS.items():
-        named |= {f"{package}/{path.relative_to(ROOT / folder).as_posix()}" for path in (ROOT / folder).rglob(pattern)}
-    return named
+    return {
+        f"{package}/{path.relative_to(ROOT / folder).as_posix()}"
+        for package, folder in FOLDERS.items()
+        for path in (ROOT / folder).rglob(pattern)
+    }
 
 
 @pytest.fixture(scope="module")
