@@ -5,6 +5,7 @@ from textgym._lazy import attach
 __getattr__, __dir__, __all__ = attach(
     __name__,
     {
+        "alarm": ["HackingAlarm", "LogMonitors"],
         "dpo": ["DPO"],
         "evaluation": ["evaluate", "evaluate_samples"],
         "expert_iteration": ["ExpertIteration"],
