@@ -10,9 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from textgym.envs.rewards.judge.prompts import unquoted
+from textgym.envs.rewards.judge.prompts import asked, unquoted
 
-_VERDICT = re.compile(r"^(Score|Better) ([0-9a-f]{8}): [NX]$", re.MULTILINE)
 _WORD = re.compile(r"[a-z']+")
 _SENTENCE_END = re.compile(r"[.!?]+(?:\s+|$)")
 _STEM = 5
@@ -67,11 +66,8 @@ class RuleBackend:
 
     def __call__(self, prompt: str, /) -> str:
         """Return the reply; ValueError if the prompt is not one of ``Judge``."""
-        asked = _VERDICT.search(prompt)
-        if asked is None:
-            raise ValueError("this judge knows the prompts of Judge alone")
+        kind, code = asked(prompt)
         texts = unquoted(prompt)
-        kind, code = asked.groups()
         if kind == "Score":
             return f"By the rules.\nScore {code}: {self.rules(texts['QUESTION'], texts['RESPONSE'])}"
         first, second = (self.rules(texts["QUESTION"], texts[name]) for name in ("RESPONSE A", "RESPONSE B"))
