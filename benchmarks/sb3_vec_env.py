@@ -1,17 +1,18 @@
 """Steps a second of stable-baselines3's agents over our VecEnv beside the same agents over DummyVecEnv, in one process.
 
     python benchmarks/sb3_vec_env.py
-    python benchmarks/sb3_vec_env.py --env TextReverseTokens-v0 --dense
+    python benchmarks/sb3_vec_env.py --env TextReverseTokens-v0 --dense --no-one-hot
 
 Ours gives one-hot observations, which SB3 otherwise makes of token ids each time that its network sees them: the inputs
 of the network are the same. Stock hyperparameters, but for PPO's n_steps (32: with 64 envs a rollout is 2048 steps, as
 it is with one env by default) and the size of DQN's buffer, which fits into memory with long windows as well; "PPO, one
 batch" learns from a whole rollout at once, where the default is 32 minibatches. Both agents of a pair draw the same
-random numbers, so that they play the same episodes and end with the same weights. "learn" is all of it; "rollout"
-leaves out the gradient steps; "step" is the envs alone, with random actions. "ratio" is how many times as fast ours is,
-"bound" what it would be if our envs took no time at all: the seconds over DummyVecEnv by those of ours without the
-steps of the envs. Seconds are this process's CPU time, on one thread, medians of rounds that take turns: a busy machine
-distorts them less. Prints one JSON line for each env.
+random numbers, so that they play the same episodes and end with the same weights.
+
+"learn" is all of it; "rollout" leaves out the gradient steps; "step" is the envs alone, with random actions. "ratio" is
+how many times as fast ours is, "bound" what it would be if our envs, and SB3's monitor on them, took no time at all:
+the seconds over DummyVecEnv by what else the run over ours took. Seconds are this process's CPU time, on one thread,
+medians of rounds that take turns: a busy machine distorts them less. Prints one JSON line for each env.
 """
 
 from __future__ import annotations
@@ -104,16 +105,16 @@ def summary(steps: int, ours: list[float], theirs: list[float], env: list[float]
     return rates | {"ratio": round(slow / fast, 2)} | bound
 
 
-def measure(env_id: str, dense: bool, rounds: int) -> dict[str, object]:
+def measure(env_id: str, dense: bool, one_hot: bool, rounds: int) -> dict[str, object]:
     """Return the JSON line of an env."""
     settings = {"dense": True} if dense else {}
     make_envs = {
-        "ours": lambda: make_vec_env(env_id, NUM_ENVS, one_hot=True, **settings),
+        "ours": lambda: make_vec_env(env_id, NUM_ENVS, one_hot=one_hot, **settings),
         # without a render mode SB3 asks for "rgb_array", which text does not have
         "dummy": lambda: env_util.make_vec_env(env_id, NUM_ENVS, env_kwargs={"render_mode": None, **settings}),
     }
-    result: dict[str, object] = {"benchmark": "sb3_vec_env", "env": env_id, **settings, "num_envs": NUM_ENVS}
-    result["machine"] = platform.machine()
+    result: dict[str, object] = {"benchmark": "sb3_vec_env", "env": env_id, **settings, "one_hot": one_hot}
+    result |= {"num_envs": NUM_ENVS, "machine": platform.machine()}
 
     envs = {name: make() for name, make in make_envs.items()}
     actions = np.random.default_rng(0).integers(0, envs["ours"].action_space.n, (50, NUM_ENVS))
@@ -147,11 +148,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--env", help="this one alone, not all")
     parser.add_argument("--dense", action="store_true", help="with --env: pay for each token")
+    parser.add_argument("--one-hot", action=argparse.BooleanOptionalAction, default=True, help="what ours shows")
     parser.add_argument("--rounds", type=int, default=7)
     args = parser.parse_args()
     torch.set_num_threads(1)  # an MLP this small is slower on two
     for env_id, dense in [(args.env, args.dense)] if args.env else ENVS:
-        print(json.dumps(measure(env_id, dense, args.rounds)), flush=True)
+        print(json.dumps(measure(env_id, dense, args.one_hot, args.rounds)), flush=True)
 
 
 if __name__ == "__main__":
