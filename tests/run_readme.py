@@ -4,8 +4,8 @@
 
 - `python` blocks run each in a fresh interpreter of that environment, in one temporary folder outside the repository: a
   block may load what an earlier one has saved, and finds no file of the repository by chance.
-- `bash`, `sh` and `console` blocks (of the last, the lines after `$ `) run with bash in TREE, a copy of the repository,
-  with that environment's programs first in PATH. Every line must succeed.
+- `bash`, `sh` and `console` blocks (of the last, the lines after `$ ` and `> `) run with bash in TREE, a copy of the
+  repository, with that environment's programs first in PATH. Every line must succeed.
 - A line that is exactly an `--already-run` command is reported and left out.
 - A block after a line `<!-- not run: WHY -->` needs a GPU, say, or the hub. It is looked at instead: its syntax must be
   right, and every option of `textgym` must be one that the command has.
@@ -92,7 +92,7 @@ def shell_script(language: str, code: str, already_run: list[str]) -> str:
     """Return the commands of a block, less those that were run before."""
     lines = code.splitlines()
     if language == "console":
-        lines = [line[2:] for line in lines if line.startswith("$ ")]
+        lines = [line[2:] for line in lines if line.startswith(("$ ", "> "))]
     return "\n".join(f"echo 'already run: {line}'" if line.strip() in already_run else line for line in lines)
 
 
