@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 import textgym
 from textgym import agents
+from textgym.wrappers import MonitorReward
 
 AGENTS = {
     "grpo": "GRPO",
@@ -60,6 +61,8 @@ class RunSettings:
     """How many episodes to learn from, rounded up to whole updates."""
     eval_episodes: int = 500
     """How many held-out problems measure the success before and after."""
+    monitor: bool = False
+    """Log length, repetition and variety of the answers in training too (monitor/...)."""
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -111,6 +114,8 @@ class Run:
         self.settings = settings
         self.config = config
         env = gym.make(settings.env, **settings.env_kwargs)
+        if settings.monitor:
+            env = MonitorReward(env)
         agent_class = agent_named(settings.agent)
         if _has_checkpoint(out):
             self.agent = agent_class.load(out / "checkpoint", env, logdir=out)

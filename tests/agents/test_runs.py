@@ -43,3 +43,14 @@ def test_the_curve_shows_what_was_measured(tmp_path, monkeypatch):
     for points, rates in (greedy, (0.3, 0.9)), (sampled, (0.2, 0.8)):
         assert points.get_linestyle() == "None"  # between two measurements nothing was measured
         assert (tuple(points.get_xdata()), tuple(points.get_ydata())) == ((0, 320), rates)
+
+
+@pytest.mark.parametrize("monitor", [True, False])
+def test_a_run_can_watch_the_answers(tmp_path, monitor):
+    settings = runs.RunSettings(env="TextCopy-v0", total_episodes=4, eval_episodes=1, monitor=monitor)
+    config = runs.make_config("grpo", None, prompts_per_update=2, group_size=2, max_new_tokens=2)
+    runs.Run(tmp_path / "run", settings, config).train()
+    assert runs.read_config(tmp_path / "run")[0] == settings
+    watched = {name for name in runs.read_metrics(tmp_path / "run")[0] if name.startswith("monitor/")}
+    names = {"words", "distinct_1", "distinct_2", "repetition", "identical"}
+    assert watched == ({f"monitor/{name}" for name in names} if monitor else set())
