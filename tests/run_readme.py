@@ -15,7 +15,9 @@ The first failure ends the run with its exit status. tests/test_docs.py runs the
 """
 
 import argparse
+import contextlib
 import functools
+import io
 import os
 import re
 import subprocess
@@ -25,6 +27,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from markdown_it import MarkdownIt
+
+from textgym import cli
 
 SHELLS = ("bash", "sh", "console")
 
@@ -78,14 +82,11 @@ def look_at(block: Block) -> str:
 
 @functools.cache
 def options_of(*command: str) -> frozenset[str]:
-    """Return the options that the help of a command of `textgym` shows."""
-    run = subprocess.run(
-        [sys.executable, "-m", "textgym", *command, "--help"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    return frozenset(re.findall(r"--[\w-]+", run.stdout)) if run.returncode == 0 else frozenset()
+    """Return the options that the help of a command of `textgym` shows; none if there is no such command."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+        status = cli.main([*command, "--help"])
+    return frozenset() if status else frozenset(re.findall(r"--[\w-]+", shown.getvalue()))
 
 
 def shell_script(language: str, code: str, already_run: list[str]) -> str:
