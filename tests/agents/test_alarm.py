@@ -154,6 +154,23 @@ def test_it_goes_on_if_not_asked_to_stop(make_policy, recwarn):
     assert len([w for w in recwarn if "hacking" in str(w.message)]) == 1
 
 
+class Damage(Scripted):
+    """What falls and then rises."""
+
+    def __call__(self, problems, responses):
+        score = super().__call__(problems, responses)
+        return Score(-score.total, score.success)
+
+
+def test_a_monitor_that_gets_worse_by_rising(make_policy):
+    agent = make_agent(make_policy, watched(Damage(), Rising()))
+    worse = HackingAlarm(higher_is_better=False, name="alarm/worse")
+    better, patient = HackingAlarm(name="alarm/better"), HackingAlarm(higher_is_better=False, least=50.0)
+    with pytest.warns(UserWarning, match="monitor/gold went from -8.6 to -6, at 32"):  # 7, 8, 9, 10, 9 and 8, ..., 4
+        agent.learn(60, callback=[worse, better, patient])
+    assert better.fired_at == 20 < worse.fired_at and patient.fired_at is None  # at first it falls
+
+
 def test_directions():
     assert HackingAlarm("monitor/gold").sign == HackingAlarm("monitor/distinct_2").sign == 1.0
     assert HackingAlarm("reward/uncertainty").sign == HackingAlarm("rollout/kl_to_reference").sign == -1.0
