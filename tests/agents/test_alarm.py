@@ -166,9 +166,10 @@ def test_a_monitor_that_gets_worse_by_rising(make_policy):
     agent = make_agent(make_policy, watched(Damage(), Rising()))
     worse = HackingAlarm(higher_is_better=False, name="alarm/worse")
     better, patient = HackingAlarm(name="alarm/better"), HackingAlarm(higher_is_better=False, least=50.0)
-    with pytest.warns(UserWarning, match="monitor/gold went from -8.6 to -6, at 32"):  # 7, 8, 9, 10, 9 and 8, ..., 4
+    with pytest.warns(UserWarning, match="hacking") as caught:
         agent.learn(60, callback=[worse, better, patient])
     assert better.fired_at == 20 < worse.fired_at and patient.fired_at is None  # at first it falls
+    assert "monitor/gold went from -8.6 to -6, at 32" in str(caught[-1].message)  # 7, 8, 9, 10, 9 and 8, ..., 4
 
 
 def test_directions():
