@@ -1,0 +1,42 @@
+"""The files of hyperparameters in the repository, and how such a file is read."""
+
+from pathlib import Path
+
+import pytest
+
+from textgym.bench.contenders import CONTENDERS, check_hyperparameters
+from textgym.bench.hyperparams import read_hyperparameters, read_yaml
+from textgym.bench.matrix import read_matrix
+
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+FILES = sorted((BENCHMARKS / "hyperparams").glob("*.yml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_file_has_hyperparameters_that_its_agent_has(path: Path) -> None:
+    for env_id in {"TextMath-v0", *read_yaml(path)} - {"default"}:
+        check_hyperparameters(path.stem, read_hyperparameters(path.parent, path.stem, env_id))
+
+
+def test_every_agent_that_learns_has_a_file() -> None:
+    assert {path.stem for path in FILES} == {name for name, c in CONTENDERS.items() if c.kind != "baseline"}
+
+
+@pytest.mark.parametrize("path", sorted((BENCHMARKS / "matrices").glob("*.yml")), ids=lambda path: path.stem)
+def test_every_matrix_has_cells(path: Path) -> None:
+    assert read_matrix(path).cells()
+
+
+def test_an_entry_goes_over_the_default_and_small_numbers_are_numbers(tmp_path: Path) -> None:
+    (tmp_path / "ppo.yml").write_text(
+        "default: {learning_rate: 4e-4, n_epochs: 2}\nTextMath-v0:\n  n_epochs: 1\nTextSort-v0:\n"
+    )
+    assert read_hyperparameters(tmp_path, "ppo", "TextMath-v0") == {"learning_rate": 0.0004, "n_epochs": 1}
+    assert read_hyperparameters(tmp_path, "ppo", "TextSort-v0") == {"learning_rate": 0.0004, "n_epochs": 2}
+    assert read_hyperparameters(tmp_path, "grpo", "TextMath-v0") == {}
+
+
+def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "ppo.yml").write_text("default: 3\n")
+    with pytest.raises(ValueError, match=r"ppo\.yml must have a 'default'"):
+        read_hyperparameters(tmp_path, "ppo", "TextMath-v0")
