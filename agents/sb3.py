@@ -168,7 +168,7 @@ class GymnasiumVecEnv(VecEnv):
         *step, columns = self.env.step(actions)
         final_columns, final_obs = columns.pop("final_info", {}), columns.pop("final_obs", [])
         final_infos = _rows(final_columns, self.num_envs)
-        ended = [row for row, observation in enumerate(final_obs) if observation is not None]
+        ended = columns.pop("_final_obs", np.zeros(0, np.bool_)).nonzero()[0].tolist()
         finals = {row: final_infos[row] for row in ended}
         return *step, _rows(columns, self.num_envs), finals, np.array([final_obs[row] for row in ended])
 
