@@ -35,7 +35,7 @@ import numpy as np
 from textgym.envs.rewards.judge import Backend, Judge, LocalBackend, OpenAIBackend, RuleBackend
 from textgym.envs.task import Problem
 
-PRINCIPLES = ("The better response does what the instruction asks for, completely, precisely and correctly.",)
+PRINCIPLES = ("The better response does what the instruction asks for, precisely and correctly.",)
 TIE = 0.5
 
 
@@ -80,17 +80,18 @@ def _gold(label: int) -> float:
     return {0: TIE, 1: 1.0, 2: 0.0}[label]
 
 
-def are_shown(judge: Judge, pair: Pair) -> bool:
-    return all(judge.shown(Problem(pair.prompt), text) for text in (pair.first, pair.second))
+def choose_pairs(pairs: Sequence[Pair], judge: Judge, count: int | None, max_chars: int, seed: int) -> list[Pair]:
+    """Return ``count`` random pairs of each data set that the judge would show to its model, and not too long."""
 
+    def fits(pair: Pair) -> bool:
+        shown = all(judge.shown(Problem(pair.prompt), text) for text in (pair.first, pair.second))
+        return shown and pair.characters <= max_chars
 
-def choose_pairs(pairs: Sequence[Pair], count: int | None, max_chars: int, seed: int) -> list[Pair]:
-    """Return ``count`` random pairs of each data set, none longer than ``max_chars``."""
     rng = np.random.default_rng(seed)
     chosen = []
     for of_pandalm in (True, False):
-        some = [pair for pair in pairs if (pair.subset == "pandalm") == of_pandalm and pair.characters <= max_chars]
-        chosen += [some[i] for i in rng.permutation(len(some))[:count]]
+        some = [pair for pair in pairs if (pair.subset == "pandalm") == of_pandalm]
+        chosen += [some[i] for i in rng.permutation(len(some)) if fits(some[i])][:count]
     return chosen
 
 
@@ -207,13 +208,12 @@ def main() -> None:
     began = time.perf_counter()
     judge = make_judge(args)
     every = [pair for path in args.data for pair in read_pairs(path)]
-    shown = [pair for pair in every if are_shown(judge, pair)]
-    pairs = choose_pairs(shown, args.pairs, args.max_chars, args.seed)
+    pairs = choose_pairs(every, judge, args.pairs, args.max_chars, args.seed)
     result = report(pairs, *ask(judge, pairs))
     print(table(result))
     settings = {
         "judge": repr(judge),
-        "unshown": len(every) - len(shown),
+        "read": len(every),
         "max_chars": args.max_chars,
         "seed": args.seed,
     }

@@ -114,15 +114,17 @@ def test_intervals_and_kappa_by_hand(script):
     assert script["kappa"]([]) is None and script["kappa"]([(1.0, 1.0)]) is None
 
 
-def test_pairs_are_chosen_by_seed_and_length(script, files):
+def test_pairs_are_chosen_by_seed_and_length_and_what_is_not_shown_is_left_out(script, files):
     pairs = [pair for path in files for pair in script["read_pairs"](path)]
-    choose_pairs = script["choose_pairs"]
-    first = choose_pairs(pairs, 2, 1_000, 0)
-    assert [pair.subset == "pandalm" for pair in first] == [True, True, False, False]
-    assert (
-        first == choose_pairs(pairs, 2, 1_000, 0) and len({tuple(choose_pairs(pairs, 2, 99, s)) for s in range(9)}) > 1
-    )
-    assert choose_pairs(pairs, None, len("Do 0.good" + "a worse one") - 1, 0) == []
+
+    def choose(*settings):
+        return script["choose_pairs"](pairs, judge_of(lambda *texts: "A"), *settings)
+
+    assert [pair.subset == "pandalm" for pair in choose(2, 1_000, 0)] == [True, True, False, False]
+    assert choose(2, 1_000, 0) == choose(2, 1_000, 0) and len({tuple(choose(2, 99, seed)) for seed in range(9)}) > 1
+    assert choose(None, len("Do 0.good" + "a worse one") - 1, 0) == []
+    pairs = [script["Pair"]("pandalm", "Do it.", first, second, 1.0) for first, second in [("x", ""), ("Do", "x")]]
+    assert choose(None, 1_000, 0) == []
 
 
 def test_other_files_are_refused(script, tmp_path):
@@ -137,7 +139,7 @@ def test_it_prints_a_table_and_a_line(files, monkeypatch, capsys):
     *table, line = capsys.readouterr().out.splitlines()
     result = json.loads(line)
     assert len(table) == 2 + len(result["subsets"]) == 7 and result["subsets"]["pandalm"]["pairs"] == 4
-    assert result["usage"]["calls"] == 8 and result["unshown"] == 0  # the two data sets have the same texts here
+    assert result["usage"]["calls"] == 8 and result["read"] == 8  # the two data sets have the same texts here
 
 
 @pytest.mark.skipif(not (DATA / "pandalm").is_dir(), reason="no copy of PandaLM and LLMBar beside the repository")
