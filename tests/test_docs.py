@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import gymnasium as gym
 import pytest
@@ -83,6 +84,26 @@ def test_a_block_that_is_not_run_is_looked_at():
     assert "syntax error" in wrong("bash", "if true")
     blocks = readme.blocks('<!-- not run: x -->\n\nText.\n\n```python title="a.py"\n1\n```\n')
     assert [(block.title, block.excuse, block.line) for block in blocks] == [("a.py", "", 5)]
+
+
+def test_a_page_that_loads_from_the_network_is_an_error():
+    hooks = load("docs/hooks.py")
+    page = SimpleNamespace(file=SimpleNamespace(src_uri="index.md"))
+    links = '<a href="https://arxiv.org">paper</a> <script src="assets/a.js"></script> <link href="../b.css">'
+    assert hooks.on_post_page(links, page, {}) == links
+    for tag in (
+        '<script defer src="https://cdn.org/a.js">',
+        "<img src=//cdn.org/a.png>",
+        '<link href="http://a.org/b">',
+    ):
+        with pytest.raises(hooks.PluginError, match=r"index\.md loads something from the network"):
+            hooks.on_post_page(links + tag, page, {})
+
+
+def test_formulas_become_mathml():
+    html = load("docs/hooks.py").formula("a_t\n\n\\frac{1}{2}", "math", "formula", {}, None)
+    assert html.startswith('<div class="formula"><math') and html.count("<math") == 2
+    assert "<msub>" in html and "<mfrac>" in html and 'display="block"' in html
 
 
 def test_the_reference_names_everything_that_is_public():
