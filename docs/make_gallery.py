@@ -1,9 +1,10 @@
-"""Write from the code itself docs/envs.md and a page in docs/envs/ for each task, and the tables of the agents' pages.
+"""Write from the code itself docs/envs.md and a page in docs/envs/ for each task, and the tables of other pages.
 
     python docs/make_gallery.py
 
-A page about an agent has its tables between two comments, of which the first says what of, such as
-``<!-- settings of textgym.agents.grpo:GRPOConfig -->`` or ``<!-- presets of textgym.agents.grpo:GRPO -->``.
+Such a table stands between two comments, of which the first says what of: ``<!-- settings of
+textgym.agents.grpo:GRPOConfig -->``, ``<!-- presets of textgym.agents.grpo:GRPO -->``, or
+``<!-- commands of textgym.cli:COMMANDS -->``.
 
 tests/test_docs.py fails when the pages and the code disagree.
 """
@@ -225,18 +226,18 @@ def arguments(task: Task) -> str:
 
 
 def filled_pages() -> dict[Path, str]:
-    """Return the pages that have tables of settings or presets, with these as the code has them now."""
-    texts = {path: path.read_text(encoding="utf-8") for path in [DOCS / "agents.md", *DOCS.glob("agents/*.md")]}
-    return {path: _TABLE.sub(_filled, text) for path, text in texts.items()}
+    """Return the other pages that have tables of the code, with these as the code has them now."""
+    texts = {path: path.read_text(encoding="utf-8") for path in DOCS.rglob("*.md") if path.parent != DOCS / "envs"}
+    return {path: _TABLE.sub(_filled, text) for path, text in texts.items() if _TABLE.search(text)}
 
 
-_TABLE = re.compile(r"<!-- (settings|presets) of ([\w.]+):(\w+) -->\n.*?<!-- end -->", re.DOTALL)
+_TABLE = re.compile(r"<!-- (settings|presets|commands) of ([\w.]+):(\w+) -->\n.*?<!-- end -->", re.DOTALL)
 
 
 def _filled(match: re.Match[str]) -> str:
     kind, module, name = match.groups()
-    cls = getattr(importlib.import_module(module), name)
-    table = settings(cls) if kind == "settings" else presets(cls)
+    make = {"settings": settings, "presets": presets, "commands": commands}[kind]
+    table = make(getattr(importlib.import_module(module), name))
     return f"<!-- {kind} of {module}:{name} -->\n\n{table}\n\n<!-- end -->"
 
 
@@ -256,6 +257,12 @@ def presets(cls: Any) -> str:
     for name, values in cls.presets.items():
         rows.append(f"| `{name}` | {', '.join(f'`{key}={value!r}`' for key, value in values.items())} |")
     return "\n".join(rows)
+
+
+def commands(meanings: dict[str, str]) -> str:
+    """Return what each command of ``textgym`` is for."""
+    rows = ["| command | what for |", "|---|---|"]
+    return "\n".join([*rows, *(f"| `textgym {name}` | {meaning} |" for name, meaning in meanings.items())])
 
 
 def field_docstrings(cls: Any) -> dict[str, str]:

@@ -12,6 +12,7 @@ import gymnasium as gym
 import pytest
 
 import textgym
+from textgym.agents import GRPO
 from textgym.envs.registration import TASKS
 from textgym.envs.sources import CopySource
 
@@ -163,6 +164,16 @@ def test_arguments_are_the_fields_with_their_docstrings(gallery):
         "| `max_length` | `9` | The length is uniform from `min_length` to `max_length`, both included. |",
     ]
     assert gallery.field_docstrings(Loud)["volume"] == "How loud, `1 \\| 11`."
+
+
+def test_tables_hold_what_a_class_says_itself(gallery):
+    old = "Before.\n\n<!-- settings of textgym.agents.dpo:DPOConfig -->\n| old |\n<!-- end -->\n\nAfter."
+    new = gallery._TABLE.sub(gallery._filled, old)
+    assert new.startswith("Before.\n\n<!-- settings of") and new.endswith("|\n\n<!-- end -->\n\nAfter.")
+    assert "| `beta` | `0.1` | How dearly leaving the initial policy is paid for. |" in new
+    assert "`seed`" not in new and "old" not in new
+    assert gallery._TABLE.sub(gallery._filled, new) == new
+    assert "| `dr_grpo` | `advantage='center'`, `norm='const'` |" in gallery.presets(GRPO)
 
 
 def test_long_chats_are_cut_and_fences_do_not_meet(gallery):
