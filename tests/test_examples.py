@@ -1,6 +1,7 @@
 """Every example runs from beginning to end, with arguments that make it short."""
 
 import json
+import re
 import runpy
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ SHORT = {
     "custom_task.py": ["--updates", "1"],
     "maze_tabular.py": ["--size", "2", "--total-timesteps", "500"],
     "make_tiny.py": ["{tmp}/tiny", "--rounds", "1", "--batch-size", "4", "--eval-episodes", "4"],
+    "rlaif.py": ["--pairs", "60", "--updates", "1", "--warm-updates", "40"],
     "sb3_ppo.py": ["--env", "TextMathTokens-v0", "--total-timesteps", "64"],
     "sft_vs_rl.py": ["--start-updates", "1", "--limit", "1", "--problems", "4"],
     "steer_lm.py": ["--agent", "dqn", "--total-timesteps", "640", "--out", "{tmp}/curve.png"],
@@ -30,6 +32,7 @@ def test_every_example_is_run():
 def test_it_runs(name, tmp_path, monkeypatch, capsys):
     arguments = [argument.format(tmp=tmp_path) for argument in SHORT[name]]
     monkeypatch.setattr(sys, "argv", [name, *arguments])
+    monkeypatch.syspath_prepend(EXAMPLES)  # as for a script, which may import its neighbours
     runpy.run_path(str(EXAMPLES / name), run_name="__main__")
     out = capsys.readouterr().out
     assert out
@@ -40,6 +43,11 @@ def test_it_runs(name, tmp_path, monkeypatch, capsys):
         result = json.loads(out.splitlines()[-1])
         assert 0 <= result["success"] <= 1 and 0 <= result["held_out_success"] <= 1
         assert result["total_timesteps"] == 2048
+    if name == "rlaif.py":
+        said = [
+            re.search(line, out) for line in ("agrees with gold in ([0-9]+) of ([0-9]+)", "after:  gold ([0-9.]+),")
+        ]
+        assert int(said[0][1]) <= int(said[0][2]) and 0 <= float(said[1][1]) <= 1
     if name == "make_tiny.py":
         from transformers import AutoModelForCausalLM
 
