@@ -166,6 +166,22 @@ def test_a_cell_that_dies_is_reported_with_those_that_need_it(tmp_path: Path) ->
     assert f"{cells[0].id}, whose model" in (tmp_path / cells[1].id / "error.txt").read_text()
 
 
+def test_a_warm_start_that_has_changed_is_refused(tmp_path: Path) -> None:
+    from textgym.bench.learning import beginning, policy_sha256
+
+    [first, cell] = cells_of(agents=["warm_start"], envs=ENVS[:1], warm_start={"episodes": 8})
+    model, folder = tmp_path / first.id / "model", tmp_path / cell.id
+    with pytest.raises(FileNotFoundError, match="has not finished"):
+        beginning(cell, folder)
+    model.mkdir(parents=True)
+    (model / "model.safetensors").write_bytes(b"weights")
+    (tmp_path / first.id / "result.json").write_text(json.dumps({"model_sha256": policy_sha256(str(model))}))
+    assert beginning(cell, folder) == str(model)
+    (model / "model.safetensors").write_bytes(b"other weights")
+    with pytest.raises(ValueError, match="the model of TextMath--warm-start--tiny has changed"):
+        beginning(cell, folder)
+
+
 def test_only_one_process_runs_cells_in_a_folder(tmp_path: Path) -> None:
     import fcntl
 

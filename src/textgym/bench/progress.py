@@ -64,7 +64,10 @@ def _table(states: dict[str, State], out: Path, seconds: float) -> Group:
         done, budget = _progress(out / cell_id)
         rows.add_row(cell_id, ProgressBar(max(budget, 1), done, width=24), f"{done:,} of {budget:,}" if budget else "")
     failed = [cell_id for cell_id, state in states.items() if state == "failed"]
-    lines = [Text(f"{cell_id} failed: {_why(out / cell_id)}", style="red", overflow="ellipsis") for cell_id in failed]
+    lines = [
+        Text(f"{cell_id} failed: {_why(out / cell_id)}", style="red", overflow="ellipsis", no_wrap=True)
+        for cell_id in failed
+    ]
     minutes, rest = divmod(int(seconds), 60)
     return Group(*lines[-5:], rows, Text(f"{_summary(states)}, {minutes}:{rest:02} min", style="bold"))
 
