@@ -19,7 +19,7 @@ def test_help_is_light():
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 0, result.stderr
-    assert all(command in result.stdout for command in ("list", "play", "train", "eval", "check", "label"))
+    assert all(command in result.stdout for command in ("list", "play", "train", "eval", "check", "label", "report"))
     assert result.stdout.splitlines()[-1] == "False 0"
 
 
@@ -89,6 +89,9 @@ def test_version(capsys):
         ("train --env TextMath-v0 --env-kwargs dificulty=1", "no setting 'dificulty'"),
         ("train --env TextMath-v1", "'TextMath-v1'; see textgym list. Did you mean TextMath-v0?"),
         ("train --resume", "--resume needs --out"),
+        ("report", "DIR"),
+        ("report nowhere", "there is no folder nowhere"),
+        ("report .", ". is neither a run nor a benchmark"),
         ("train --resume --out /nowhere/run", "no run to resume in /nowhere/run"),
     ],
 )

@@ -71,6 +71,7 @@ def test_wheel_holds_the_data(wheel: zipfile.ZipFile) -> None:
     tiny = {f"textgym/agents/tiny/{path.name}" for path in (ROOT / "agents/tiny").glob("*") if path.is_file()}
     data = {"textgym/py.typed"} | tiny | files_of_the_folders("*.jsonl") | files_of_the_folders("bbh_tasks/*.json")
     data |= files_of_the_folders("labelling/static/*") | files_of_the_folders("labelling/templates/*")
+    data |= files_of_the_folders("report/templates/*")
     assert data <= set(wheel.namelist())
 
 

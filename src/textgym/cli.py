@@ -16,6 +16,7 @@ COMMANDS = {
     "eval": "measure a language model on held-out problems",
     "check": "try on an environment what a policy would find, and say what to mend",
     "label": "let people say on a page which of two answers is better",
+    "report": "write a page on a run or on a benchmark: curves, tables, answers",
 }
 """Each is a module of ``textgym.commands`` and what the help says of it."""
 

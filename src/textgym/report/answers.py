@@ -1,0 +1,113 @@
+"""The answers that a run wrote down, as cards for the page: a problem, and what was answered to it.
+
+A card is a dict, JSON-able: ``env``, ``agent``, ``policy``, ``seed``, ``kind`` and ``when`` (where it is from),
+``outcome`` (a name of ``OUTCOMES``), ``prompt``, ``cut`` (characters left out of it), and ``answers``, each with
+``label``, ``text``, ``cut``, ``facts`` and ``mark`` (``right``, ``wrong`` or ``""``). All of it is text from a model or
+from a file: ``page`` writes it as data, never as HTML.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from textgym.agents.labelling.page import visible
+from textgym.report.charts import short_number
+from textgym.report.reading import number, text
+
+OUTCOMES = {
+    "gained": "wrong before, right after",
+    "lost": "right before, wrong after",
+    "right": "right before and after",
+    "wrong": "wrong before and after",
+    "paid": "all answers paid",
+    "mixed": "some answers paid",
+    "unpaid": "no answer paid",
+    "unscored": "not scored",
+    "pair": "preferred and rejected",
+}
+MOST_CARDS = 3_000
+"""A page with more would be slow to open."""
+_LONGEST = 6_000  # characters of an answer
+
+
+def pair_card(line: dict[str, Any], about: dict[str, str]) -> dict[str, Any]:
+    """Return the card of a held-out problem that was answered before and after; see ``bench.measure.pair_up``."""
+    answers = [_answer(f"{when} learning", line, f"_{when}") for when in ("before", "after")]
+    marks = tuple(answer["mark"] for answer in answers)
+    outcomes = {
+        ("wrong", "right"): "gained",
+        ("right", "wrong"): "lost",
+        ("right",) * 2: "right",
+        ("wrong",) * 2: "wrong",
+    }
+    return _card(about, "held-out problem", "", outcomes.get(marks, "unscored"), line, answers)
+
+
+def sample_cards(lines: Sequence[dict[str, Any]], about: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the cards of ``transcripts.jsonl``: answers to one problem in one update together, like ones as one."""
+    cards = []
+    for (update, _), group in itertools.groupby(
+        lines, lambda line: (text(line.get("update")), text(line.get("prompt")))
+    ):
+        members = list(group)
+        when = f"update {visible(update)[:20]}"
+        if "chosen" in members[0]:
+            answers = [
+                {**_answer(label, {"response": member.get(name)}, ""), "mark": mark}
+                for member in members
+                for label, name, mark in (("preferred", "chosen", "right"), ("rejected", "rejected", "wrong"))
+            ]
+            cards.append(_card(about, "training", when, "pair", members[0], answers))
+            continue
+        rewards = [number(member.get("reward")) for member in members]
+        known = [reward > 0 for reward in rewards if math.isfinite(reward)]
+        outcome = ("paid" if all(known) else "mixed" if any(known) else "unpaid") if known else "unscored"
+        cards.append(
+            _card(
+                about, "training", when, outcome, members[0], _merged([_answer("", member, "") for member in members])
+            )
+        )
+    return cards
+
+
+def thinned(cards: Sequence[dict[str, Any]], most: int = MOST_CARDS) -> tuple[list[dict[str, Any]], str]:
+    """Return at most so many cards, evenly from all, and a sentence that says so if some are left out."""
+    if len(cards) <= most:
+        return list(cards), ""
+    kept = [cards[i * len(cards) // most] for i in range(most)]
+    return kept, f"{most:,} of {len(cards):,} are here, evenly from all; the folder has the rest."
+
+
+def _card(
+    about: dict[str, str], kind: str, when: str, outcome: str, line: dict[str, Any], answers: list[dict[str, Any]]
+) -> dict[str, Any]:
+    prompt, cut = _limited(text(line.get("prompt", "")))
+    return {**about, "kind": kind, "when": when, "outcome": outcome, "prompt": prompt, "cut": cut, "answers": answers}
+
+
+def _answer(label: str, line: dict[str, Any], suffix: str) -> dict[str, Any]:
+    shown, cut = _limited(text(line.get(f"response{suffix}", "")))
+    success, reward = line.get(f"success{suffix}"), number(line.get(f"reward{suffix}"))
+    status = text(line.get("status", "ok"))
+    facts = [f"reward {short_number(reward)}"] if math.isfinite(reward) else []
+    facts += [f"advantage {short_number(number(line['advantage']))}"] if "advantage" in line else []
+    facts += [] if status == "ok" else [f"reward: {visible(status)[:40]}"]
+    mark = "" if not isinstance(success, bool) else "right" if success else "wrong"
+    return {"label": label, "text": shown, "cut": cut, "facts": facts, "mark": mark}
+
+
+def _merged(answers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Put answers together that are the same in everything, with their number as a fact."""
+    counts: dict[str, tuple[dict[str, Any], int]] = {}
+    for answer in answers:
+        key = repr(answer)
+        counts[key] = (answer, counts.get(key, (answer, 0))[1] + 1)
+    return [{**answer, "label": f"{count} times" if count > 1 else ""} for answer, count in counts.values()]
+
+
+def _limited(value: str) -> tuple[str, int]:
+    """Return a text as it can be shown, and how many of its characters are left out."""
+    return visible(value[:_LONGEST]), max(0, len(value) - _LONGEST)
