@@ -1,12 +1,14 @@
 """What MkDocs does besides its plugins.
 
 - Formulas in ``math`` fences become MathML, which browsers draw by themselves.
+- Pages of docs/ itself that the menu does not name stand in it as studies, before the questions.
 - A page that would load something from the network is an error.
 """
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from latex2mathml.converter import convert
@@ -16,9 +18,13 @@ _LOADS = re.compile(r"<(?:script|img|iframe)\b[^>]*?\ssrc=[\"']?(?:https?:)?//|<
 
 
 def on_config(config: Any) -> Any:
-    """Let superfences hand ``math`` fences to ``formula``."""
+    """Let superfences hand ``math`` fences to ``formula``, and put the studies into the menu."""
     fences = config.mdx_configs.setdefault("pymdownx.superfences", {}).setdefault("custom_fences", [])
     fences.append({"name": "math", "class": "formula", "format": formula})
+    named = set(re.findall(r"[\w/]+\.md", repr(config.nav)))
+    if studies := sorted({path.name for path in Path(config.docs_dir).glob("*.md")} - named):
+        position = [list(entry) for entry in config.nav].index(["Questions"])
+        config.nav.insert(position, {"Studies": studies})
     return config
 
 
