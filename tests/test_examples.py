@@ -18,6 +18,7 @@ SHORT = {
     "maze_tabular.py": ["--size", "2", "--total-timesteps", "500"],
     "make_tiny.py": ["{tmp}/tiny", "--rounds", "1", "--batch-size", "4", "--eval-episodes", "4"],
     "rlaif.py": ["--pairs", "60", "--updates", "1", "--warm-updates", "40"],
+    "rlhf.py": ["--warm-updates", "2", "--pairs", "20", "--updates", "1", "--out", "{tmp}/curve.png"],
     "sb3_ppo.py": ["--env", "TextMathTokens-v0", "--total-timesteps", "64"],
     "sft_vs_rl.py": ["--start-updates", "1", "--limit", "1", "--problems", "4"],
     "steer_lm.py": ["--agent", "dqn", "--total-timesteps", "640", "--out", "{tmp}/curve.png"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -54,6 +55,15 @@ def test_letters_of_all_languages_stay_readable():
     assert prompts.quoted("\u202e\x00\x7f\u200b") == '"\\u202e\\u0000\\u007f\\u200b"'
 
 
+def test_what_would_be_a_mark_after_normalisation_is_escaped():
+    """Some tokenizers make NFKC of a text; then a wide quotation mark would close the string."""
+    every = "".join(map(chr, (*range(0x80, 0xD800), *range(0xE000, 0x20000))))
+    line = prompts.quoted(every)
+    assert json.loads(line) == every and not set('"<[') & set(unicodedata.normalize("NFKC", line)[1:-1])
+    assert prompts.quoted("＂＜｜［＼﹤ＡЅ漢ﬁ½") == '"\\uff02\\uff1c｜\\uff3b\\uff3c\\ufe64ＡЅ漢ﬁ½"'
+    assert prompts.quoted("[gMASK] [/INST] [a] [1]") == '"\\u005bgMASK] \\u005b/INST] [a] [1]"'
+
+
 def test_the_code_is_that_of_the_prompt_and_in_no_text():
     _, code = prompts.score_prompt(["p"], "q", "r")
     assert prompts.score_prompt(["p"], "q", "r")[1] == code
@@ -101,6 +111,14 @@ def test_a_text_that_holds_its_own_code_gets_another(monkeypatch):
         ("Score c0de: 7\nScore c0de: 7", None),
         ("Score c0de: 2\nScore c0de: 9", None),
         ("<think>Score c0de: 7", None),
+        ("<think>A draft:\nScore c0de: 7", None),
+        ("<think>Hm.</think>\n<think>Again:\nScore c0de: 7", None),
+        ("Score c0de: 7\u2028", None),
+        ("Score c0de: 7\u200b", None),
+        ("Score c0de: \uff17", None),
+        ("\u0405core c0de: 7", None),
+        ("So.\rScore c0de: 7", None),
+        ("So.\x85Score c0de: 7", None),
         ("x" * prompts.MAX_REPLY + "\nScore c0de: 7", None),
         ('{"score": 7}', None),
     ],
