@@ -107,6 +107,17 @@ def test_formulas_become_mathml():
     assert "<msub>" in html and "<mfrac>" in html and 'display="block"' in html
 
 
+def test_pages_that_the_menu_does_not_name_are_studies(tmp_path):
+    for name in ("index", "faq", "rlhf", "agents"):
+        (tmp_path / f"{name}.md").touch()
+    nav = [{"Start": "index.md"}, {"Agents": [{"All": "agents.md"}]}, {"Questions": "faq.md"}]
+    config = SimpleNamespace(mdx_configs={}, nav=list(nav), docs_dir=str(tmp_path))
+    assert load("docs/hooks.py").on_config(config).nav == [*nav[:2], {"Studies": ["rlhf.md"]}, nav[2]]
+    (tmp_path / "rlhf.md").unlink()
+    config = SimpleNamespace(mdx_configs={}, nav=list(nav), docs_dir=str(tmp_path))
+    assert load("docs/hooks.py").on_config(config).nav == nav
+
+
 def test_the_reference_names_everything_that_is_public():
     lines = [line for page in ROOT.glob("docs/reference/*.md") for line in page.read_text("utf-8").splitlines()]
     shown = {line.removeprefix("::: ") for line in lines if line.startswith("::: ")}
