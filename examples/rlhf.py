@@ -1,0 +1,120 @@
+"""RLHF from beginning to end where the truth is known: preferences, a reward model, and PPO or GRPO against it.
+
+    python examples/rlhf.py --agent grpo --beta 0.2     # gold rises with the proxy
+    python examples/rlhf.py --agent grpo --beta 0       # the proxy rises on, and gold falls
+
+A small model of whole words learns from drafts. A noisy annotator compares pairs of its answers by the gold reward, a
+reward model (the proxy) learns from that, and the policy is optimised against the proxy; gold only looks on.
+"""
+
+import argparse
+import json
+import tempfile
+from pathlib import Path
+
+import gymnasium as gym
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+from textgym.agents import GRPO, PPO, SFT, CausalLM, HackingAlarm, OracleAnnotator, RewardModel, sample_pairs
+from textgym.agents.policy import load_tokenizer
+from textgym.agents.preferences import sample_answers
+from textgym.envs import TextEnv
+from textgym.envs.rewards import GoldReward
+from textgym.envs.sources import RLHFSource
+from textgym.envs.vector import TextVectorEnv
+from textgym.wrappers import MonitorReward
+
+ENV, LENGTH = "TextRLHF-v0", {"max_new_tokens": 64}
+AGENTS = {
+    "grpo": (GRPO, {"prompts_per_update": 32, "group_size": 4}),
+    "ppo": (PPO, {"prompts_per_update": 128, "clip_range_vf": None, "n_epochs": 1}),
+}
+
+
+class Writer(RLHFSource):
+    """Answers by drafts, which are good and bad."""
+
+    rng = np.random.default_rng(0)
+
+    def solution(self, problem):
+        return self.draft(problem, self.rng)
+
+
+def warm_start(updates: int) -> CausalLM:
+    """Make a model of 270,000 parameters whose tokens are the words of drafts, and let it imitate drafts."""
+    problems = (Writer().draw(Writer.rng) for _ in range(2000))
+    texts = [f"{problem.prompt}\n{Writer().solution(problem)}" for problem in problems]
+    words, space = Tokenizer(models.BPE()), pre_tokenizers.ByteLevel(add_prefix_space=False)
+    words.pre_tokenizer, words.decoder = space, decoders.ByteLevel()
+    special = {"special_tokens": ["<eos>", "<pad>"], "initial_alphabet": space.alphabet()}
+    words.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=600, show_progress=False, **special))
+    template = load_tokenizer("tiny").chat_template
+    options = {"eos_token": "<eos>", "pad_token": "<pad>", "model_max_length": 128, "chat_template": template}
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **options)
+    size = {"hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
+    ids = {"vocab_size": len(tokenizer), "bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1}
+    config = LlamaConfig(**size, **ids, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.1)
+    torch.manual_seed(0)
+    policy = CausalLM(LlamaForCausalLM(config), tokenizer)
+    env = TextVectorEnv(lambda: TextEnv(Writer(), GoldReward()), 64, autoreset_mode="Disabled")
+    SFT(policy, env, batch_size=64, learning_rate=3e-3, lr_schedule="linear").learn(updates * 64)
+    return policy
+
+
+def learned_reward(folder: Path, policy: CausalLM, pairs: int, seed: int) -> RewardModel:
+    """Compare pairs of the policy's answers, fit a copy of the policy to that, and scale it on other answers."""
+    drawn = sample_pairs(policy, ENV, pairs, seed, **LENGTH)
+    preferences = [verdict for verdict in OracleAnnotator(GoldReward(), temperature=0.1, seed=seed)(drawn) if verdict]
+    model = RewardModel.load(folder, seed=seed)
+    print(model.fit(preferences, epochs=3, learning_rate=1e-3, seed=seed))
+    model.normalise(*sample_answers(policy, ENV, 512, seed + 100, **LENGTH))
+    return model
+
+
+def optimise(policy: CausalLM, reward, agent: str, beta: float, updates: int, seed: int, folder: Path) -> list[dict]:
+    """Train the policy against the reward; return what was logged of each update."""
+    make, settings = AGENTS[agent]
+    env = MonitorReward(gym.make(ENV, reward=reward), gold=GoldReward())
+    settings = settings | LENGTH | {"kl_coef": beta, "log_kl": True, "learning_rate": 5e-4, "seed": seed}
+    agent = make(policy, env, logdir=folder, checkpoint_every=10**6, **settings)
+    agent.learn(updates * 128, callback=HackingAlarm("monitor/gold", window=3))
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--agent", choices=AGENTS, default="grpo")
+    parser.add_argument("--beta", type=float, default=0.2, help="weight of the KL to the warm start")
+    parser.add_argument("--pairs", type=int, default=1000)
+    parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--warm-updates", type=int, default=400)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, default=Path("runs/rlhf.png"))
+    args = parser.parse_args()
+    torch.set_num_threads(1)  # the model is too small to share out
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        policy = warm_start(args.warm_updates)
+        policy.save(folder)
+        reward = learned_reward(folder, policy, args.pairs, args.seed)
+        log = optimise(policy, reward, args.agent, args.beta, args.updates, args.seed, folder / "run")
+    print("update  proxy  gold  KL to the warm start  alarm")
+    columns = ("rollout/ep_rew_mean", "monitor/gold", "rollout/kl_to_reference", "alarm/hacking")
+    proxy, gold, kl, alarm = (np.array([line[column] for line in log]) for column in columns)
+    for i in sorted({0, int(gold.argmax()), len(log) - 1}):
+        print(f"{i + 1:6} {proxy[i]:6.2f} {gold[i]:5.2f} {kl[i]:21.1f}  {alarm[i]:5.0f}")
+    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+    axes.plot(proxy, label="proxy")
+    axes.plot(gold, label="gold")
+    axes.set(title=f"{args.agent}, beta = {args.beta:g}", xlabel="update", ylabel="mean reward of the batch")
+    axes.legend()
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(args.out, dpi=120)
+
+
+if __name__ == "__main__":
+    main()
