@@ -106,8 +106,10 @@
   FILTERS.forEach(makeSelect);
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
-  form.addEventListener("input", () => { onlyPrompt = null; filter(); });
-  form.addEventListener("reset", () => setTimeout(() => { onlyPrompt = null; filter(); }));
+  const afresh = () => { onlyPrompt = null; filter(); };
+  for (const select of selects.values()) select.addEventListener("change", afresh);
+  search.addEventListener("input", afresh);
+  form.addEventListener("reset", () => setTimeout(afresh));
   more.addEventListener("click", showMore);
   filter();
 })();
