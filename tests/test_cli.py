@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from textgym.agents.grpo import GRPOConfig
-from textgym.cli import main
+from textgym.cli import COMMANDS, main
 
 ROOT = Path(__file__).parents[1]
 
@@ -19,7 +19,7 @@ def test_help_is_light():
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60)
     assert result.returncode == 0, result.stderr
-    assert all(command in result.stdout for command in ("list", "play", "train", "eval", "check", "label", "report"))
+    assert all(f"\n  {command} " in result.stdout for command in COMMANDS)
     assert result.stdout.splitlines()[-1] == "False 0"
 
 
@@ -79,6 +79,8 @@ def test_version(capsys):
         ("eval --env textmath-v0", "Did you mean TextMath-v0?"),
         ("eval --env TextMath-v0 --episodes 0", "episodes must be >= 1, got 0"),
         ("eval --env TextMath-v0 --samples 1", "samples must be >= 2, got 1"),
+        ("bench", "FILE"),
+        ("bench none.yml", "none.yml"),
         ("train", "--env"),
         ("train --agent dqn --env TextMath-v0", "dqn"),
         ("train --agent", "--agent"),

@@ -14,6 +14,7 @@ COMMANDS = {
     "play": "answer problems yourself",
     "train": "improve a language model, by reinforcement or on perfect answers",
     "eval": "measure a language model on held-out problems",
+    "bench": "run agents side by side on the same environments",
     "check": "try on an environment what a policy would find, and say what to mend",
     "label": "let people say on a page which of two answers is better",
     "report": "write a page on a run or on a benchmark: curves, tables, answers",
