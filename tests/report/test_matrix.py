@@ -8,8 +8,9 @@ pytest.importorskip("yaml", reason="needs pip install 'textgym[bench]'")
 
 from textgym.bench.statistics import iqm, probability_of_improvement
 from textgym.report import write_report
+from textgym.report.cells import read_cells
 from textgym.report.comparison import Bench, with_interval
-from textgym.report.matrix import matrix_page, read_cells
+from textgym.report.matrix import matrix_page
 from textgym.report.page import render_html, render_markdown
 
 
@@ -130,6 +131,8 @@ def test_failed_and_unfinished_cells_are_named_and_left_out(folder):
     failed = rows(sections(folder)["failed"].tables[0])
     assert failed["TextMath--grpo--seed0"] == ["ValueError: too <b>big</b>"]
     assert "no answer could be scored" in failed["TextSort--ppo--seed2"][0] and len(failed) == 2
+    (folder / "TextSort--sft--seed1/progress.json").write_text('{"done": 250, "budget": 1000}')
+    assert rows(sections(folder)["cells"].tables[0])["TextSort--sft--seed1"][0] == "25% done"
     assert "2 cells have failed" in notices(folder) and "1 cell has not finished" in notices(folder)
     table = rows(sections(folder)["aggregates"].tables[0])
     assert table["grpo"][-1] == "4 × 2" and "[" not in table["grpo"][1] and "[" in table["expert_iteration"][1]
@@ -157,7 +160,7 @@ def test_a_broken_result_is_a_failed_cell(make_matrix, content):
     (folder / "TextMath--grpo--seed0/result.json").write_text(content)
     cells = read_cells(folder)
     assert len(cells.results) == 8 and len(cells.planned) == 9
-    assert "TextMath--grpo--seed0" in {**cells.errors, **cells.progress}
+    assert "TextMath--grpo--seed0" in {**cells.errors, **cells.under_way}
 
 
 def test_a_foreign_cell_is_left_out(make_matrix):

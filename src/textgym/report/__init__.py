@@ -1,7 +1,8 @@
 """Reports: from the folder of a run, or of a benchmark, one HTML page that needs nothing else.
 
-- ``reading``: what a folder holds, killed runs included.
-- ``run``, ``matrix``: what there is to say, as records of ``model``; ``answers``: what was answered.
+- ``reading``: what files hold, of killed runs too; ``cells``: what the folder of a benchmark holds.
+- ``run``, ``matrix``: what there is to say, as records of ``model``; parts of it are ``comparison``, ``trajectories``,
+  ``effort``, and ``answers``: what was answered.
 - ``charts``: curves; ``page``: the files.
 """
 

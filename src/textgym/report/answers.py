@@ -28,7 +28,7 @@ OUTCOMES = {
     "unscored": "not scored",
     "pair": "preferred and rejected",
 }
-MOST_CARDS = 3_000
+MOST_CARDS = 5_000
 """A page with more would be slow to open."""
 _LONGEST = 6_000  # characters of an answer
 

@@ -52,10 +52,10 @@ def compute_section(bench: Bench) -> Section:
     rows = []
     for name in bench.learners:
         runs = [result for env in bench.env_names for result in bench.runs(name, env)]
-        costs = {key: _mean([(run.get("cost") or {}).get(key) for run in runs]) for key in _COSTS}
+        costs = {key: _mean([run["cost"].get(key) for run in runs]) for key in _COSTS}
         seconds = costs["seconds"]
         split = [_share(costs[key], seconds) for key in ("seconds_sampling", "seconds_env")]
-        memory = _mean([(run.get("machine") or {}).get("peak_memory_mb") for run in runs])
+        memory = _mean([run["machine"].get("peak_memory_mb") for run in runs])
         rows.append(
             [
                 name, f"{len(runs):,}", *(short_number(costs[key]) for key in ("samples", "tokens", "gradient_steps")),
@@ -73,14 +73,8 @@ def compute_section(bench: Bench) -> Section:
         "env and reward",
         "peak memory",
     ]
-    machine: dict[str, Any] = next(
-        (result["machine"] for result in bench.results if isinstance(result.get("machine"), dict)), {}
-    )
-    where = (
-        f" on {machine.get('gpu') or machine.get('processor')}, {machine.get('threads')} thread(s) a run"
-        if machine
-        else ""
-    )
+    machine = bench.results[0]["machine"] if bench.results else {}
+    where = f" on {machine.get('gpu') or machine.get('processor')}" if machine else ""
     return Section(
         id="compute",
         title="Compute",

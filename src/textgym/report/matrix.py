@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-import dataclasses
+import collections
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from textgym.bench.contenders import CONTENDERS
 from textgym.bench.results import label
 from textgym.report.answers import pair_card, thinned
+from textgym.report.cells import Cells, read_cells
 from textgym.report.comparison import SEEDS_FOR_INTERVAL, Bench, aggregate_section, improvement_section, profile_section
 from textgym.report.effort import compute_section, efficiency_section
 from textgym.report.model import Notice, Page, Section, Shade, Table, Tile
 from textgym.report.reading import Complaints, number, text
 from textgym.report.run import duration, rate
 from textgym.report.trajectories import curve_section
-
-
-@dataclasses.dataclass(frozen=True)
-class Cells:
-    """What a folder of cells holds."""
-
-    planned: list[dict[str, Any]]
-    """``cell.json`` of each."""
-    results: list[dict[str, Any]]
-    """``result.json`` of those that have finished."""
-    errors: dict[str, str]
-    """Why cells failed, by id."""
-    progress: dict[str, dict[str, Any]]
-    """Of those that have neither finished nor failed."""
-    complaints: list[str]
 
 
 def matrix_page(folder: Path) -> Page:
@@ -71,34 +57,6 @@ def matrix_page(folder: Path) -> Page:
     )
 
 
-def read_cells(folder: Path) -> Cells:
-    """Return what the folder holds; a result that cannot be read, or has no score, counts as a cell that failed."""
-    complaints = Complaints()
-    planned, results, errors, progress = [], [], {}, {}
-    for path in sorted(folder.glob("*/cell.json")):
-        cell = complaints.read_json(path)
-        if not _is_cell(cell):
-            complaints.found.append(f"{path.parent.name} is left out: its cell.json is not one of a cell")
-            continue
-        planned.append(cell)
-        result = complaints.read_json(path.with_name("result.json"))
-        if (
-            result
-            and _is_cell(result.get("cell"))
-            and np.isfinite(number(result.get("score")))
-            and _has_beginning(result)
-        ):
-            results.append(result)
-        elif result:
-            errors[cell["id"]] = "it finished, but its result has no score: no answer could be scored"
-        elif (path.with_name("error.txt")).is_file():
-            errors[cell["id"]] = path.with_name("error.txt").read_text(encoding="utf-8", errors="replace")
-        else:
-            progress[cell["id"]] = complaints.read_json(path.with_name("progress.json"))
-    return Cells(planned, results, errors, progress, complaints.found)
-
-
-_CELL = {"id": str, "env": str, "env_name": str, "agent": str, "agent_name": str, "seed": int}
 _ABOUT_SUCCESS = (
     "Share of the held-out problems that are solved, by the most probable tokens at the end of the budget, not at "
     "the best moment: mean over seeds ± their standard deviation. Agents of stable-baselines3 begin with nothing and "
@@ -106,51 +64,28 @@ _ABOUT_SUCCESS = (
 )
 
 
-def _is_cell(cell: Any) -> bool:
-    return (
-        isinstance(cell, dict)
-        and all(isinstance(cell.get(name), kind) for name, kind in _CELL.items())
-        and cell["agent"] in CONTENDERS
-        and "policy" in cell
-    )
-
-
-def _has_beginning(result: dict[str, Any]) -> bool:
-    before = result.get("before")
-    return not CONTENDERS[result["cell"]["agent"]].needs_policy or (
-        isinstance(before, dict) and bool(np.isfinite(number(before.get("greedy"))))
-    )
-
-
 def _success_tables(bench: Bench) -> Iterator[Table]:
-    names = {"score": "Success", "sampled": "Success of sampled answers", "pass@": "pass@k"}
-    for key, caption in names.items():
-        rows, k = [], ""
+    ks = collections.Counter(name for result in bench.results for name in result["after"] if _is_pass_at_several(name))
+    [(most_common, _)] = ks.most_common(1) or [("pass@8", 0)]
+    captions = {"score": "Success", "sampled": "Success of sampled answers", most_common: f"{most_common}, by sampling"}
+    for key, caption in captions.items():
+        rows: list[list[str | Shade]] = []
         for name in bench.rows:
-            cells: list[str | Shade] = []
-            for env in bench.env_names:
-                values = []
-                for result in bench.runs(name, env):
-                    after = result.get("after") or {}
-                    found = sorted((n for n in after if n.startswith("pass@")), key=lambda n: int(n[5:]))
-                    k = found[-1] if found else k
-                    values.append(
-                        number(
-                            result["score"]
-                            if key == "score"
-                            else after.get(found[-1] if found and key == "pass@" else key)
-                        )
-                    )
-                cells.append(_mean_and_deviation(values))
-            if any(cell.text != "–" for cell in cells if isinstance(cell, Shade)):
+            cells = [
+                _mean_and_deviation(
+                    [number((r if key == "score" else r["after"]).get(key)) for r in bench.runs(name, env)]
+                )
+                for env in bench.env_names
+            ]
+            if any(cell.text != "–" for cell in cells):
                 rows.append([name, *cells])
         if rows:
-            yield Table(
-                header=["agent", *bench.env_names],
-                rows=rows,
-                caption=caption if key != "pass@" else f"{k}: one of so many is right",
-                in_markdown=key == "score",
-            )
+            in_markdown = key == "score"
+            yield Table(header=["agent", *bench.env_names], rows=rows, caption=caption, in_markdown=in_markdown)
+
+
+def _is_pass_at_several(name: str) -> bool:
+    return bool(re.fullmatch(r"pass@\d+", name)) and name != "pass@1"
 
 
 def _mean_and_deviation(values: Sequence[float]) -> Shade:
@@ -166,7 +101,7 @@ def _tiles(bench: Bench, cells: Cells) -> Iterator[Tile]:
     yield Tile("Environments", f"{len(bench.env_names):,}")
     yield Tile("Agents that learn", f"{len(bench.learners):,}")
     yield Tile("Seeds", f"{bench.seeds:,}", "of each agent, at the least" if bench.seeds else "")
-    seconds = sum(max(0.0, number((r.get("cost") or {}).get("seconds", 0.0))) for r in cells.results)
+    seconds = sum(max(0.0, number(r["cost"].get("seconds", 0.0))) for r in cells.results)
     yield Tile("Learning took", duration(seconds), "all cells together, evaluation aside")
 
 
@@ -176,10 +111,10 @@ def _notices(bench: Bench, cells: Cells) -> Iterator[Notice]:
             "alarm",
             f"{_many(len(cells.errors), 'cell has', 'cells have')} failed; see Failed cells. They are left out.",
         )
-    if cells.progress:
+    if cells.under_way:
         yield Notice(
             "warning",
-            f"{_many(len(cells.progress), 'cell has', 'cells have')} not finished: "
+            f"{_many(len(cells.under_way), 'cell has', 'cells have')} not finished: "
             f"what follows is of the {len(cells.results)} that have, and will change.",
         )
     if 0 < bench.seeds < SEEDS_FOR_INTERVAL:
@@ -204,15 +139,15 @@ def _notices(bench: Bench, cells: Cells) -> Iterator[Notice]:
         yield Notice("warning", complaint)
 
 
-def _differing(results: Sequence[dict[str, Any]]) -> Iterator[str] | list[str]:
+def _differing(results: Sequence[dict[str, Any]]) -> list[str]:
     """Return what should be one for all cells and is not."""
     found = []
     for title, name in ("processors", "processor"), ("numbers of threads", "threads"), ("GPUs", "gpu"):
-        values = sorted({str((r.get("machine") or {}).get(name)) for r in results})
+        values = sorted({str(r["machine"].get(name)) for r in results})
         if len(values) > 1:
             found.append(f"{title} ({', '.join(values)})")
-    for library in sorted({name for r in results for name in (r.get("versions") or {})}):
-        values = sorted({str((r.get("versions") or {}).get(library)) for r in results})
+    for library in sorted({name for r in results for name in r["versions"]}):
+        values = sorted({str(r["versions"].get(library)) for r in results})
         if len(values) > 1:
             found.append(f"versions of {library} ({', '.join(values)})")
     for env in sorted({r["cell"]["env"] for r in results}):
@@ -234,15 +169,15 @@ def _every_cell(cells: Cells) -> Table:
     for cell in cells.planned:
         result = done.get(cell["id"])
         if result is None:
-            state = "failed" if cell["id"] in cells.errors else "not finished"
+            state = cells.under_way.get(cell["id"], "failed")
             rows.append([cell["id"], state, *["–"] * 6])
             continue
-        before, cost = result.get("before") or {}, result.get("cost") or {}
+        cost = result["cost"]
         counts = [number(cost.get(name)) for name in ("samples", "tokens", "gradient_steps")]
         rows.append(
             [
                 cell["id"], str(result.get("finished", "finished"))[:16].replace("T", " "),
-                rate(number(before.get("greedy"))), rate(number(result["score"])),
+                rate(number(result["before"].get("greedy"))), rate(number(result["score"])),
                 *(f"{count:,.0f}" if np.isfinite(count) else "–" for count in counts),
                 duration(number(cost.get("seconds"))),
             ]
@@ -254,14 +189,14 @@ def _every_cell(cells: Cells) -> Table:
 def _settings(cells: Cells) -> Iterator[tuple[str, str]]:
     shown: dict[str, dict[str, Any]] = {}
     for result in cells.results:
-        if result.get("hyperparameters"):
+        if result["hyperparameters"]:
             shown.setdefault(label(result), {})[result["cell"]["env_name"]] = result["hyperparameters"]
     for name, by_env in shown.items():
         yield f"Hyperparameters of {name}, of its last seed on each environment", _json(by_env)
     if cells.results:
         yield "Protocol", _json(cells.results[0]["cell"].get("protocol"))
-        yield "Machine of the first cell", _json(cells.results[0].get("machine"))
-        yield "Versions of the first cell", _json(cells.results[0].get("versions"))
+        yield "Machine of the first cell", _json(cells.results[0]["machine"])
+        yield "Versions of the first cell", _json(cells.results[0]["versions"])
 
 
 def _cards(folder: Path, cells: Cells) -> Iterator[dict[str, Any]]:
