@@ -28,13 +28,19 @@ import torch
 from numpy.typing import NDArray
 
 from textgym.agents import CausalLM, OracleAnnotator, RewardEnsemble, RewardModel, sample_pairs
+from textgym.agents.alarm import is_hacking
 from textgym.agents.preferences import sample_answers
 from textgym.envs.rewards import GoldReward
 
 EXAMPLE = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "rlhf.py"))
 ENV, LENGTH = EXAMPLE["ENV"], EXAMPLE["LENGTH"]
 BETAS, PAIRS, UPDATES = (0.0, 0.2, 0.05), 1000, {"grpo": 60, "ppo": 40}  # PPO takes two steps in an update
-RUNS = {"model": [(agent, beta) for beta in BETAS for agent in ("grpo", "ppo")], "ensemble": [("grpo", 0.0)]}
+RATE, SLOW_RATE = 5e-4, 2e-4
+RUNS = {
+    "model": [(agent, beta, RATE) for beta in BETAS for agent in ("grpo", "ppo")]
+    + [(agent, 0.0, SLOW_RATE) for agent in ("grpo", "ppo")],
+    "ensemble": [("grpo", 0.0, RATE)],
+}
 PROMPTS, ANSWERS = 32, 256
 FloatArray = NDArray[np.float64]
 
@@ -118,26 +124,33 @@ def sample_best(out: Path, warm: Path, seed: int) -> dict[str, Any]:
     sizes = [2**i for i in range(9)]
     curve = [best_of_n(proxy, gold, n) for n in sizes]
     return {
-        "n": sizes, "kl": [math.log(n) - (n - 1) / n for n in sizes],
+        "seed": seed, "n": sizes, "kl": [math.log(n) - (n - 1) / n for n in sizes],
         "proxy": [mean for mean, _ in curve], "gold": [mean for _, mean in curve],
     }  # fmt: skip
 
 
-def train(out: Path, warm: Path, agent: str, kind: str, beta: float, seed: int) -> dict[str, Any]:
+def run_name(agent: str, kind: str, beta: float, rate: float) -> str:
+    """Return the name of a run's file."""
+    return f"{agent}-{kind}-{beta:g}" + ("" if rate == RATE else f"-{rate:g}")
+
+
+def train(out: Path, warm: Path, agent: str, kind: str, beta: float, rate: float, seed: int) -> dict[str, Any]:
     """Optimise the warm start against a learned reward, and return curves and what came of it."""
     folder = out / f"seed{seed}" / kind
     reward = RewardModel.load(folder) if kind == "model" else RewardEnsemble.load(folder)
     policy = CausalLM.load(warm)
     before = worth(policy, reward, seed)
-    logs = out / f"seed{seed}" / f"{agent}-{kind}-{beta:g}"
+    logs = out / f"seed{seed}" / run_name(agent, kind, beta, rate)
     shutil.rmtree(logs, ignore_errors=True)  # of a run that was cut off
-    log = EXAMPLE["optimise"](policy, reward, agent, beta, UPDATES[agent], seed, logs)
+    log = EXAMPLE["optimise"](
+        policy, reward, agent, round(UPDATES[agent] * RATE / rate), logs, kl_coef=beta, learning_rate=rate, seed=seed
+    )
     columns = {
         "proxy": "rollout/ep_rew_mean", "gold": "monitor/gold", "kl": "rollout/kl_to_reference",
-        "words": "monitor/words", "distinct_1": "monitor/distinct_1", "alarm": "alarm/hacking",
+        "words": "monitor/words", "distinct_1": "monitor/distinct_1",
     }  # fmt: skip
     curves = {name: [line[column] for line in log] for name, column in columns.items()}
-    return {"agent": agent, "reward": kind, "beta": beta, "seed": seed, "before": before,
+    return {"agent": agent, "reward": kind, "beta": beta, "learning_rate": rate, "seed": seed, "before": before,
             "after": worth(policy, reward, seed), **curves}  # fmt: skip
 
 
@@ -149,10 +162,11 @@ def smooth(values: list[float]) -> FloatArray:
 def summary(result: dict[str, Any]) -> dict[str, Any]:
     """Return a run in a line; ``fallen`` is the update at which the smoothed gold is a fifth below its peak so far."""
     gold, before, after = smooth(result["gold"]), result["before"], result["after"]
-    alarms = [update for update, alarm in enumerate(result["alarm"], 1) if alarm]
+    proxy, watched = result["proxy"], result["gold"]
+    alarms = [n for n in range(len(gold) + 1) if is_hacking(proxy[:n], watched[:n], window=3)]
     fallen = np.flatnonzero(gold < 0.8 * np.maximum.accumulate(gold)) + 1
     return {
-        **{name: result[name] for name in ("agent", "reward", "beta", "seed")},
+        **{name: result[name] for name in ("agent", "reward", "beta", "learning_rate", "seed")},
         "gold": [before["gold_train"], after["gold_train"]], "gold_held_out": [before["gold_test"], after["gold_test"]],
         "lift_in_std": (after["gold_train"] - before["gold_train"]) / before["gold_std_train"],
         "lift_in_std_held_out": (after["gold_test"] - before["gold_test"]) / before["gold_std_test"],
@@ -172,47 +186,47 @@ def rounded(value: Any) -> Any:
 
 
 def draw(path: Path, runs: list[dict[str, Any]], best: dict[int, dict[str, Any]]) -> None:
-    """Draw proxy (dashed) and gold against the root of the KL, in the units of the warm start's samples."""
-    colours = {("model", 0.0): "C3", ("model", 0.05): "C1", ("model", 0.2): "C0", ("ensemble", 0.0): "C2"}
-    names = {("ensemble", 0.0): "β = 0, ensemble"}
+    """Draw proxy (dashed) and gold against the KL, both in standard deviations of the warm start's samples.
+
+    A dot is an update, a line the mean of the dots of all seeds in steps of the logarithm of the KL.
+    """
     start = {run["seed"]: run["before"] for run in runs}
+    figure, panels = plt.subplots(1, 3, figsize=(12.5, 4.6), sharex=True, sharey=True, layout="constrained")
 
-    def scaled(gold: Any, seed: int) -> FloatArray:
-        return (np.asarray(gold) - start[seed]["gold_train"]) / start[seed]["gold_std_train"]
+    def curve(panel: Any, some: list[dict[str, Any]], colour: str, label: str, dots: bool = True) -> None:
+        """Add proxy and gold of some runs, or of best of n, of several seeds."""
+        kl = np.concatenate([each["kl"] for each in some])
+        gold = [(np.array(each["gold"]) - start[each["seed"]]["gold_train"]) for each in some]
+        gold = [each / start[run["seed"]]["gold_std_train"] for each, run in zip(gold, some, strict=True)]
+        far = kl > _NEAREST
+        steps = np.round(6 * np.log10(kl[far])) if dots else kl[far]
+        for values, style in ((np.concatenate([each["proxy"] for each in some]), "--"), (np.concatenate(gold), "-")):
+            line = [(kl[far][steps == step].mean(), values[far][steps == step].mean()) for step in np.unique(steps)]
+            panel.plot(*zip(*line, strict=True), style, color=colour, label=label if style == "-" else None)
+            if dots and style == "-":
+                panel.plot(kl[far], values[far], ".", color=colour, alpha=0.25, markersize=3)
 
-    figure, panels = plt.subplots(1, 3, figsize=(12, 4.4), sharey=True, layout="constrained")
+    runs = [run for run in runs if run["learning_rate"] == RATE]
     for panel, agent in zip(panels, ("grpo", "ppo"), strict=False):
-        for key, colour in colours.items():
-            some = [run for run in runs if run["agent"] == agent and (run["reward"], run["beta"]) == key]
-            if not some:
-                continue
-            distances = [np.sqrt(np.maximum(smooth(run["kl"]), 0)) for run in some]
-            curves = {"proxy": [smooth(run["proxy"]) for run in some]}
-            curves["gold"] = [scaled(smooth(run["gold"]), run["seed"]) for run in some]
-            for title, style in (("proxy", "--"), ("gold", "-")):
-                for distance, curve in zip(distances, curves[title], strict=True):
-                    panel.plot(distance, curve, style, color=colour, alpha=0.25, linewidth=0.8)
-                label = names.get(key, f"β = {key[1]:g}") if title == "gold" else None
-                panel.plot(
-                    np.mean(distances, 0), np.mean(curves[title], 0), style, color=colour, linewidth=2, label=label
-                )
+        for beta, colour in zip(BETAS, ("C3", "C0", "C1"), strict=True):
+            some = [run for run in runs if (run["agent"], run["reward"], run["beta"]) == (agent, "model", beta)]
+            curve(panel, some, colour, f"β = {beta:g}")
         panel.set_title(f"{agent.upper()} against a reward model")
-        panel.legend(loc="lower left")
-    for style, title in (("--", "proxy"), ("-", "gold")):
-        values = [each[title] if title == "proxy" else scaled(each[title], seed) for seed, each in best.items()]
-        distance = np.sqrt(next(iter(best.values()))["kl"])
-        panels[2].plot(distance, np.mean(values, 0), f"k{style}", marker=".", label=title)
-        for value in values:
-            panels[2].plot(distance, value, f"k{style}", alpha=0.25, linewidth=0.8)
-    panels[2].set_title("best of n = 1, 2, 4, ... 256 answers")
-    panels[2].legend(loc="lower left")
+    curve(panels[2], [run for run in runs if run["reward"] == "ensemble"], "C2", "GRPO, β = 0, worst of 4 models")
+    curve(panels[2], list(best.values()), "k", "best of n answers, n = 2 to 256", dots=False)
+    panels[2].set_title("against an ensemble, and without training")
     for panel in panels:
-        panel.set_xlabel("√ KL to the warm start, nats")
+        panel.set(xscale="log", xlabel="KL to the warm start, nats an answer")
         panel.axhline(0, color="grey", linewidth=0.5)
+        panel.legend(loc="lower left")
     panels[0].set_ylabel("standard deviations of the warm start")
-    figure.suptitle("dashed: the proxy, which is optimised; solid: gold, which is meant")
+    figure.suptitle("dashed: the proxy, which is optimised. Solid: gold, which is meant. Three seeds.")
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=110)
+
+
+_NEAREST = 0.1
+"""Less KL than this is not drawn, on a logarithmic axis: the policy is still the warm start."""
 
 
 def main() -> None:
@@ -229,14 +243,14 @@ def main() -> None:
     lines, results, best = [], [], {}
     for kind, fit in (("model", fit_model), ("ensemble", fit_ensemble)):
         lines += [once(out / f"seed{seed}" / f"{kind}.json", fit, out, warm, seed) for seed in args.seeds]
-        for agent, beta in RUNS[kind]:
+        for agent, beta, rate in RUNS[kind]:
             for seed in args.seeds if agent in args.agents else ():
-                path = out / f"seed{seed}" / f"{agent}-{kind}-{beta:g}.json"
-                results.append(once(path, train, out, warm, agent, kind, beta, seed))
+                path = out / f"seed{seed}" / f"{run_name(agent, kind, beta, rate)}.json"
+                results.append(once(path, train, out, warm, agent, kind, beta, rate, seed))
     lines += map(summary, results)
     for seed in args.seeds:
         best[seed] = once(out / f"seed{seed}" / "best_of_n.json", sample_best, out, warm, seed)
-        lines.append({"seed": seed, **best[seed]})
+        lines.append(best[seed])
     for line in lines:
         print(json.dumps({"benchmark": "rlhf"} | {name: rounded(value) for name, value in line.items()}))
     draw(args.picture, results, best)

@@ -75,12 +75,11 @@ def learned_reward(folder: Path, policy: CausalLM, pairs: int, seed: int) -> Rew
     return model
 
 
-def optimise(policy: CausalLM, reward, agent: str, beta: float, updates: int, seed: int, folder: Path) -> list[dict]:
+def optimise(policy: CausalLM, reward, name: str, updates: int, folder: Path, **options) -> list[dict]:
     """Train the policy against the reward; return what was logged of each update."""
-    make, settings = AGENTS[agent]
+    make, settings = AGENTS[name]
     env = MonitorReward(gym.make(ENV, reward=reward), gold=GoldReward())
-    settings = settings | LENGTH | {"kl_coef": beta, "log_kl": True, "learning_rate": 5e-4, "seed": seed}
-    agent = make(policy, env, logdir=folder, checkpoint_every=10**6, **settings)
+    agent = make(policy, env, logdir=folder, log_kl=True, **settings | LENGTH | options)
     agent.learn(updates * 128, callback=HackingAlarm("monitor/gold", window=3))
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
@@ -91,6 +90,7 @@ def main() -> None:
     parser.add_argument("--beta", type=float, default=0.2, help="weight of the KL to the warm start")
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--updates", type=int, default=60)
+    parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--warm-updates", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("runs/rlhf.png"))
@@ -101,7 +101,10 @@ def main() -> None:
         policy = warm_start(args.warm_updates)
         policy.save(folder)
         reward = learned_reward(folder, policy, args.pairs, args.seed)
-        log = optimise(policy, reward, args.agent, args.beta, args.updates, args.seed, folder / "run")
+        log = optimise(
+            policy, reward, args.agent, args.updates, folder / "run",
+            kl_coef=args.beta, learning_rate=args.learning_rate, seed=args.seed,
+        )  # fmt: skip
     print("update  proxy  gold  KL to the warm start  alarm")
     columns = ("rollout/ep_rew_mean", "monitor/gold", "rollout/kl_to_reference", "alarm/hacking")
     proxy, gold, kl, alarm = (np.array([line[column] for line in log]) for column in columns)
