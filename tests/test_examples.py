@@ -17,6 +17,7 @@ SHORT = {
     "custom_task.py": ["--updates", "1"],
     "maze_tabular.py": ["--size", "2", "--total-timesteps", "500"],
     "make_tiny.py": ["{tmp}/tiny", "--rounds", "1", "--batch-size", "4", "--eval-episodes", "4"],
+    "online_rlhf.py": ["--warm-updates", "40", "--rounds", "2", "--pairs", "40", "--updates", "1"],
     "rlaif.py": ["--pairs", "60", "--updates", "1", "--warm-updates", "40"],
     "rlhf.py": ["--warm-updates", "2", "--pairs", "20", "--updates", "1", "--out", "{tmp}/curve.png"],
     "sb3_ppo.py": ["--env", "TextMathTokens-v0", "--total-timesteps", "64"],
