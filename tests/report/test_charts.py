@@ -52,7 +52,7 @@ def test_labels_are_text(label):
     made = chart(line(1, 2, label=label), line(2, 1, label="b"), title=label, x_label=label)
     assert "<script" not in draw_svg(made)
     draw_svg(made).encode()
-    assert draw_png(made).startswith(b"\x89PNG")
+    assert draw_png(made, label).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

@@ -115,6 +115,10 @@ def test_before_and_after_where_a_folder_has_them(run_folder):
     (run_folder / "answers.jsonl").write_text(json.dumps(pair) + "\n")
     card = run_page(run_folder).cards[0]
     assert card["outcome"] == "gained" and [a["mark"] for a in card["answers"]] == ["wrong", "right"]
+    # What could not be scored is not wrong.
+    (run_folder / "answers.jsonl").write_text(json.dumps(pair | {"reward_before": None}) + "\n")
+    card = run_page(run_folder).cards[0]
+    assert card["outcome"] == "unscored" and card["answers"][0]["facts"] == ["not scored"]
 
 
 def test_a_long_run_shows_some_of_its_answers():

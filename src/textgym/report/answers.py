@@ -33,17 +33,9 @@ MOST_CARDS = 5_000
 _LONGEST = 6_000  # characters of an answer
 
 
-def pair_card(line: dict[str, Any], about: dict[str, str]) -> dict[str, Any]:
-    """Return the card of a held-out problem that was answered before and after; see ``bench.measure.pair_up``."""
-    answers = [_answer(f"{when} learning", line, f"_{when}") for when in ("before", "after")]
-    marks = tuple(answer["mark"] for answer in answers)
-    outcomes = {
-        ("wrong", "right"): "gained",
-        ("right", "wrong"): "lost",
-        ("right",) * 2: "right",
-        ("wrong",) * 2: "wrong",
-    }
-    return _card(about, "held-out problem", "", outcomes.get(marks, "unscored"), line, answers)
+def pair_cards(lines: Sequence[dict[str, Any]], about: dict[str, str]) -> list[dict[str, Any]]:
+    """Return the cards of ``answers.jsonl``: held-out problems that were answered before and after, in their order."""
+    return [_pair_card(line, about, f"held-out problem {i}") for i, line in enumerate(lines, 1)]
 
 
 def sample_cards(lines: Sequence[dict[str, Any]], about: dict[str, str]) -> list[dict[str, Any]]:
@@ -81,6 +73,18 @@ def thinned(cards: Sequence[dict[str, Any]], most: int = MOST_CARDS) -> tuple[li
     return kept, f"{most:,} of {len(cards):,} are here, evenly from all; the folder has the rest."
 
 
+def _pair_card(line: dict[str, Any], about: dict[str, str], when: str) -> dict[str, Any]:
+    answers = [_answer(f"{time} learning", line, f"_{time}") for time in ("before", "after")]
+    marks = tuple(answer["mark"] for answer in answers)
+    outcomes = {
+        ("wrong", "right"): "gained",
+        ("right", "wrong"): "lost",
+        ("right",) * 2: "right",
+        ("wrong",) * 2: "wrong",
+    }
+    return _card(about, "held-out problems", when, outcomes.get(marks, "unscored"), line, answers)
+
+
 def _card(
     about: dict[str, str], kind: str, when: str, outcome: str, line: dict[str, Any], answers: list[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -92,10 +96,11 @@ def _answer(label: str, line: dict[str, Any], suffix: str) -> dict[str, Any]:
     shown, cut = _limited(text(line.get(f"response{suffix}", "")))
     success, reward = line.get(f"success{suffix}"), number(line.get(f"reward{suffix}"))
     status = text(line.get("status", "ok"))
-    facts = [f"reward {short_number(reward)}"] if math.isfinite(reward) else []
+    unscored = f"reward{suffix}" in line and not math.isfinite(reward)
+    facts = ["not scored"] if unscored else [f"reward {short_number(reward)}"] if math.isfinite(reward) else []
     facts += [f"advantage {short_number(number(line['advantage']))}"] if "advantage" in line else []
     facts += [] if status == "ok" else [f"reward: {visible(status)[:40]}"]
-    mark = "" if not isinstance(success, bool) else "right" if success else "wrong"
+    mark = "" if unscored or not isinstance(success, bool) else "right" if success else "wrong"
     return {"label": label, "text": shown, "cut": cut, "facts": facts, "mark": mark}
 
 

@@ -77,7 +77,7 @@ class Chart:
 def draw_svg(chart: Chart) -> str:
     """Return an ``<svg>`` element, to stand in a page that defines ``VARIABLES``."""
     buffer = io.StringIO()
-    _save(chart, buffer, "svg", title=False)
+    _save(chart, buffer, "svg", None)
     svg = buffer.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r'\s(xmlns(:xlink)?|version)="[^"]*"', "", svg)
@@ -92,14 +92,14 @@ def draw_svg(chart: Chart) -> str:
     )
 
 
-def draw_png(chart: Chart) -> bytes:
-    """Return the file of a picture on white, 150 dots an inch."""
+def draw_png(chart: Chart, about: str) -> bytes:
+    """Return the file of a picture on white, 150 dots an inch, that says in small print what it is ``about``."""
     buffer = io.BytesIO()
-    _save(chart, buffer, "png", title=True)
+    _save(chart, buffer, "png", about)
     return buffer.getvalue()
 
 
-def _save(chart: Chart, file: Any, kind: str, *, title: bool) -> None:
+def _save(chart: Chart, file: Any, kind: str, about: str | None) -> None:
     import matplotlib
     from matplotlib.figure import Figure
 
@@ -110,10 +110,11 @@ def _save(chart: Chart, file: Any, kind: str, *, title: bool) -> None:
     }  # fmt: skip
     with matplotlib.rc_context(style), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a glyph that the font lacks, limits that are equal
-        figure = Figure(figsize=(4.8, _height(chart) + (0.3 if title else 0)), layout="constrained")
+        figure = Figure(figsize=(4.8, _height(chart) + (0.0 if about is None else 0.45)), layout="constrained")
         axes = figure.subplots()
-        if title:
-            axes.set_title(visible(chart.title), loc="left", fontsize=11, fontweight="bold")
+        if about is not None:
+            figure.suptitle(shortened(chart.title, 60), x=0.02, ha="left", fontsize=11, fontweight="bold")
+            axes.set_title(shortened(", ".join(filter(None, [chart.note, about])), 80), fontsize=8, color=SOFT)
         if all(series.kind == "interval" for series in chart.series):
             _draw_intervals(axes, chart.series)
             axes.set_xlabel(visible(chart.x_label))
@@ -180,10 +181,13 @@ def _draw(axes: Any, series: Series) -> None:
         axes.plot(x, smooth(y, max(1, len(y) // 10)), color=color, linewidth=2, marker="o" if len(x) == 1 else "")
         return
     styles: dict[str, dict[str, Any]] = {
-        "points": {"marker": "os^D"[series.slot % 4], "linestyle": (0, (1, 2)), "markersize": 6, "linewidth": 1.2},
+        "points": {
+            "marker": "os^D"[series.slot % 4], "markersize": 6, "linewidth": 1.2,
+            "linestyle": (0, (1, 2)) if len(x) > 2 else "",  # nothing is known between two
+        },
         "line": {"marker": "o", "markersize": 3 if len(x) < 40 else 0, "linewidth": 1.8, "linestyle": dashes},
         "steps": {"drawstyle": "steps-post", "linewidth": 1.8, "linestyle": dashes},
-    }
+    }  # fmt: skip
     axes.plot(x, y, color=color, clip_on=False, zorder=3, **styles[series.kind])
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from textgym.bench.results import label
-from textgym.report.answers import pair_card, thinned
+from textgym.report.answers import pair_cards, thinned
 from textgym.report.cells import Cells, read_cells
 from textgym.report.comparison import SEEDS_FOR_INTERVAL, Bench, aggregate_section, improvement_section, profile_section
 from textgym.report.effort import compute_section, efficiency_section
@@ -206,8 +206,7 @@ def _cards(folder: Path, cells: Cells) -> Iterator[dict[str, Any]]:
             name: text(cell[key]) for name, key in (("env", "env_name"), ("agent", "agent_name"), ("seed", "seed"))
         }
         about["policy"] = text(cell["policy"] or "")
-        for line in Complaints().read_lines(folder / cell["id"] / "answers.jsonl"):
-            yield pair_card(line, about)
+        yield from pair_cards(Complaints().read_lines(folder / cell["id"] / "answers.jsonl"), about)
 
 
 def _json(values: Any) -> str:

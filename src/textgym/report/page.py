@@ -33,7 +33,9 @@ def write_page(page: Page, out: Path) -> list[Path]:
     files = {"index.html": render_html(page).encode(), "tables.md": render_markdown(page).encode()}
     for section in page.sections:
         if not section.folded:
-            files |= {f"{chart.name}.png": draw_png(chart) for chart in section.charts if not chart.is_empty}
+            files |= {
+                f"{chart.name}.png": draw_png(chart, page.title) for chart in section.charts if not chart.is_empty
+            }
     for name, content in files.items():
         (out / name).write_bytes(content)
     return [out / name for name in files]

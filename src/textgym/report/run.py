@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from textgym.commands.shared import standard_error
-from textgym.report.answers import pair_card, sample_cards, thinned
+from textgym.report.answers import pair_cards, sample_cards, thinned
 from textgym.report.charts import Chart, Series, short_number
 from textgym.report.model import Notice, Page, Section, Table, Tile
 from textgym.report.reading import Complaints, FloatArray, column, number, text
@@ -86,8 +86,7 @@ def run_page(folder: Path) -> Page:
     alarms = alarm_spans(run.metrics, episodes)
     about = {name: text(run.settings.get(name) or "") for name in ("env", "agent", "policy")}
     cards, cards_note = thinned(
-        [pair_card(line, {**about, "seed": ""}) for line in run.pairs]
-        + sample_cards(run.samples, {**about, "seed": ""})
+        pair_cards(run.pairs, {**about, "seed": ""}) + sample_cards(run.samples, {**about, "seed": ""})
     )
     sections = [
         Section(id="results", title="Results on held-out problems", tables=list(_result_tables(run))),

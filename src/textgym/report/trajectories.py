@@ -30,7 +30,7 @@ def curve_section(bench: Bench) -> Section:
         id="curves",
         title="Learning curves",
         text="Greedy success on held-out problems: the mean over seeds, and from the lowest seed to the highest. "
-        "Samples are answers that were drawn, those of dropped groups too; for sft, answers that were shown to it.",
+        "Samples are answers that were drawn, those of dropped groups too; for sft, those it was shown.",
         charts=[chart for chart in charts if not chart.is_empty],
     )
 

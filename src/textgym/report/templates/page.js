@@ -7,7 +7,10 @@
   const form = document.getElementById("filters"), search = document.getElementById("search");
   const list = document.getElementById("cards"), more = document.getElementById("more");
   const selects = new Map();
-  let found = cards, shown = 0, onlyPrompt = null;
+  let found = cards, shown = 0, onlyThis = null;
+
+  // Of training, what is asked makes the problem; held-out ones are numbered, and may hide more than they ask.
+  const key = (card) => [card.env, card.kind, card.kind === "training" ? "" : card.when, card.prompt].join("\u0000");
 
   function element(tag, className, text) {
     const made = document.createElement(tag);
@@ -42,7 +45,7 @@
     const wanted = search.value.toLowerCase();
     found = cards.filter((card) =>
       [...selects].every(([name, select]) => !select.value || String(card[name]) === select.value)
-      && (onlyPrompt === null || (card.prompt === onlyPrompt.prompt && card.env === onlyPrompt.env))
+      && (onlyThis === null || key(card) === key(onlyThis))
       && (!wanted || card.prompt.toLowerCase().includes(wanted)
         || card.answers.some((answer) => answer.text.toLowerCase().includes(wanted))));
     list.replaceChildren();
@@ -50,7 +53,7 @@
     showMore();
     document.getElementById("count").textContent =
       `${found.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} problems`
-      + (onlyPrompt === null ? "" : ", this one only");
+      + (onlyThis === null ? "" : ", this one only");
   }
 
   function showMore() {
@@ -70,7 +73,7 @@
   function drawCard(card) {
     const article = element("article", "card"), about = element("p", "about");
     about.append(element("span", "outcome " + card.outcome, outcomes[card.outcome]));
-    for (const part of [card.env, card.agent, card.policy, card.seed && `seed ${card.seed}`, card.kind, card.when]) {
+    for (const part of [card.env, card.agent, card.policy, card.seed && `seed ${card.seed}`, card.kind === "training" ? "training" : "", card.when]) {
       if (part) about.append(element("span", "", part));
     }
     if (repeated.get(key(card)) > 1) {
@@ -79,7 +82,7 @@
       same.addEventListener("click", () => {
         search.value = "";
         for (const select of selects.values()) select.value = "";
-        onlyPrompt = card;
+        onlyThis = card;
         filter();
         form.scrollIntoView();
       });
@@ -98,7 +101,6 @@
     return article;
   }
 
-  const key = (card) => card.env + "\u0000" + card.prompt;
   const repeated = new Map();
   for (const card of cards) {
     repeated.set(key(card), (repeated.get(key(card)) || 0) + 1);
@@ -106,7 +108,7 @@
   FILTERS.forEach(makeSelect);
   form.hidden = false;
   form.addEventListener("submit", (event) => event.preventDefault());
-  const afresh = () => { onlyPrompt = null; filter(); };
+  const afresh = () => { onlyThis = null; filter(); };
   for (const select of selects.values()) select.addEventListener("change", afresh);
   search.addEventListener("input", afresh);
   form.addEventListener("reset", () => setTimeout(afresh));
