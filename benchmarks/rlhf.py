@@ -163,7 +163,7 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
     """Return a run in a line; ``fallen`` is the update at which the smoothed gold is a fifth below its peak so far."""
     gold, before, after = smooth(result["gold"]), result["before"], result["after"]
     proxy, watched = result["proxy"], result["gold"]
-    alarms = [n for n in range(len(gold) + 1) if is_hacking(proxy[:n], watched[:n], window=3)]
+    alarms = [n for n in range(len(gold) + 1) if is_hacking(proxy[:n], watched[:n])]
     fallen = np.flatnonzero(gold < 0.8 * np.maximum.accumulate(gold)) + 1
     return {
         **{name: result[name] for name in ("agent", "reward", "beta", "learning_rate", "seed")},
@@ -179,10 +179,10 @@ def summary(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def rounded(value: Any) -> Any:
-    """Return it with three decimals, lists too."""
+    """Return it with four digits, lists too."""
     if isinstance(value, list):
         return [rounded(each) for each in value]
-    return round(float(value), 3) if isinstance(value, float) else value
+    return float(f"{value:.4g}") if isinstance(value, float) else value
 
 
 def draw(path: Path, runs: list[dict[str, Any]], best: dict[int, dict[str, Any]]) -> None:

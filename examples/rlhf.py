@@ -80,7 +80,7 @@ def optimise(policy: CausalLM, reward, name: str, updates: int, folder: Path, **
     make, settings = AGENTS[name]
     env = MonitorReward(gym.make(ENV, reward=reward), gold=GoldReward())
     agent = make(policy, env, logdir=folder, log_kl=True, **settings | LENGTH | options)
-    agent.learn(updates * 128, callback=HackingAlarm("monitor/gold", window=3))
+    agent.learn(updates * 128, callback=HackingAlarm("monitor/gold"))
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
 
 
