@@ -10,7 +10,7 @@ The folder, whatever the kind:
 - ``log.txt``: what was printed; ``error.txt``: why it failed.
 
 and where a language model learns ``before.json``, ``metrics.jsonl``, ``transcripts.jsonl``, ``tensorboard/``,
-``checkpoint/`` and in the end ``model/``, as in a run of ``textgym train``.
+``checkpoint/`` and in the end ``model/``, as in a run of ``textgym train``; ``reward/`` where it fits a reward model.
 """
 
 from __future__ import annotations
@@ -50,12 +50,13 @@ def run_cell(folder: str | Path) -> dict[str, Any]:
     (folder / "answers.jsonl").unlink(missing_ok=True)
     for pair in outcome.answers:
         append_line(folder / "answers.jsonl", pair)
-    model = folder / "model"
+    model, reward = folder / "model", folder / "reward"
     result = {
         "cell": dataclasses.asdict(cell),
         **{name: getattr(outcome, name) for name in ("score", "before", "after", "cost", "hyperparameters")},
         "policy_sha256": outcome.policy_sha256,
         "model_sha256": policy_sha256(str(model)) if model.is_dir() else None,
+        "reward_sha256": policy_sha256(str(reward)) if reward.is_dir() else None,
         "problems_sha256": sha256_of_texts(held_out(cell.env, cell.protocol.problems, cell.env_kwargs)),
         "machine": _machine(),
         "versions": _versions(),

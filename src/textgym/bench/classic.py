@@ -22,6 +22,7 @@ from textgym.bench.files import append_line
 from textgym.bench.matrix import Cell
 from textgym.bench.measure import Act, measure_player, pair_up
 from textgym.bench.outcome import Outcome, Tell
+from textgym.bench.reward_models import training_settings
 
 _SEED_STEP = 10_007  # SB3 gives sub-env i the seed + i: the envs of two cells must not meet
 
@@ -34,7 +35,9 @@ def run_classic(cell: Cell, folder: Path, tell: Tell) -> Outcome:
     """
     hyperparameters = dict(cell.hyperparameters)
     one_hot = isinstance(gym.make(cell.env, **cell.env_kwargs).observation_space, gym.spaces.MultiDiscrete)
-    envs = make_vec_env(cell.env, int(hyperparameters.pop("n_envs", 16)), one_hot=one_hot, **cell.env_kwargs)
+    envs = make_vec_env(
+        cell.env, int(hyperparameters.pop("n_envs", 16)), one_hot=one_hot, **training_settings(cell, folder)
+    )
     network = hyperparameters.pop("policy", "MlpPolicy")
     agent_class = sb3_class(CONTENDERS[cell.agent].agent)
     model = agent_class(network, envs, seed=cell.seed * _SEED_STEP, device="cpu", **hyperparameters)

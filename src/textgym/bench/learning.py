@@ -24,6 +24,7 @@ from textgym.bench.matrix import Cell
 from textgym.bench.measure import Answers, measure_model, pair_up
 from textgym.bench.meter import COSTS, Meter
 from textgym.bench.outcome import Outcome, Tell
+from textgym.bench.reward_models import fit_reward_model, training_settings
 
 
 def run_learning(cell: Cell, folder: Path, tell: Tell) -> Outcome:
@@ -42,6 +43,7 @@ def run_learning(cell: Cell, folder: Path, tell: Tell) -> Outcome:
     if agent.num_timesteps < cell.budget:
         agent.learn(cell.budget - agent.num_timesteps, callback=watch)
     agent.policy.save(folder / "model")
+    fitted = fit_reward_model(agent.policy, cell, folder) if cell.reward_model else {}
     after, answers = measure_model(agent.policy, cell.env, cell.protocol.problems, **_how(cell))
     sampled = evaluate_samples(
         agent.policy, cell.env, cell.protocol.pass_problems, samples=2 * cell.protocol.k, k=[1, cell.protocol.k],
@@ -50,7 +52,7 @@ def run_learning(cell: Cell, folder: Path, tell: Tell) -> Outcome:
     return Outcome(
         score=after["greedy"],
         before=before["measured"],
-        after=after | sampled.rates,
+        after=after | sampled.rates | fitted,
         cost=read_costs(folder),
         answers=pair_up(Answers(**before["answers"]), answers["greedy"], cell.protocol.transcripts),
         policy_sha256=before["policy_sha256"],
@@ -129,7 +131,7 @@ def _make_agent(cell: Cell, folder: Path) -> Any:
 
     contender = CONTENDERS[cell.agent]
     agent_class = agent_named(contender.agent)
-    env = gym.make(cell.env, **cell.env_kwargs)
+    env = gym.make(cell.env, **training_settings(cell, folder))
     if any((folder / name / "agent.pt").is_file() for name in ("checkpoint", "checkpoint.old")):
         return agent_class.load(folder / "checkpoint", env, logdir=folder)
     given = {**cell.hyperparameters, "max_new_tokens": cell.max_new_tokens, "seed": cell.seed}

@@ -10,6 +10,7 @@
     envs:
       - TextMath-v0
       - {id: TextSort-v0, name: sort-5, settings: {max_count: 5}, token_settings: {dense: true}}
+      - {id: TextRLHF-v0, reward_model: {pairs: 1000, temperature: 0.1}}  # see reward_models
     agents:
       - grpo
       - {agent: sb3_ppo, name: ppo-wide, hyperparameters: {batch_size: 256}}
@@ -87,6 +88,10 @@ class Cell:
     """The language model it begins with, as ``CausalLM.load`` names it; None: it needs none."""
     begins_with: str | None = None
     """The id of the cell whose trained model it begins with, in place of ``policy``."""
+    reward_model: dict[str, Any] | None = None
+    """Of a warm start: how it fits a reward model; see ``_Env``."""
+    rewarded_by: str | None = None
+    """The id of the cell whose reward model pays in training, in place of the env's own reward."""
     seed: int
     """Of everything but the warm start and the problems of the evaluation."""
     budget: int
@@ -95,6 +100,11 @@ class Cell:
     """Longest response."""
     protocol: Protocol = dataclasses.field(default_factory=Protocol)
     """How it is measured."""
+
+    @property
+    def needs(self) -> set[str]:
+        """The ids of the cells that must have finished before it."""
+        return {cell_id for cell_id in (self.begins_with, self.rewarded_by) if cell_id is not None}
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Cell:
@@ -134,8 +144,7 @@ class Matrix:
                 raise ValueError(f"{name} must be >= 1, got {getattr(self, name)!r}")
         if any(not isinstance(seed, int) or isinstance(seed, bool) or seed < 0 for seed in self.seeds):
             raise ValueError(f"seeds must be whole numbers >= 0, got {list(self.seeds)}")
-        if self.warm_start is not None and not _is_count(self.warm_start.get("episodes")):
-            raise ValueError(f"warm_start needs episodes >= 1, got {dict(self.warm_start)}")
+        _check_warm_start("warm_start", self.warm_start)
         envs = [_Env.read(entry) for entry in self.envs]
         agents = [_Agent.read(entry) for entry in self.agents]
         for kind, names in ("envs", [e.name for e in envs]), ("agents", [a.name for a in agents]):
@@ -143,7 +152,9 @@ class Matrix:
         _check_distinct("policies", [_slug(policy) for policy in self.policies])
         _check_distinct("seeds", self.seeds)
         learns = any(CONTENDERS[agent.agent].needs_policy for agent in agents)
-        warm_starts = [self._warm_start(env, policy) for env in envs for policy in self.policies if learns]
+        warm_starts = [
+            self._warm_start(env, policy) for env in envs for policy in self.policies if learns or env.reward_model
+        ]
         cells = [cell for cell in warm_starts if cell is not None]
         for seed in self.seeds:
             for env in envs:
@@ -161,6 +172,7 @@ class Matrix:
         budget = {"learning": env.episodes or self.episodes, "classic": env.steps or self.steps, "baseline": 0}
         for policy in self.policies if contender.needs_policy else (None,):
             warm_start = None if policy is None else self._warm_start(env, policy)
+            pays = self._warm_start(env, policy or self.policies[0]) if env.reward_model else None
             parts = [env.name, agent.name, *([_slug(policy)] if policy else []), f"seed{seed}"]
             yield Cell(
                 id="--".join(parts),
@@ -172,6 +184,7 @@ class Matrix:
                 hyperparameters=hyperparameters,
                 policy=policy,
                 begins_with=None if warm_start is None else warm_start.id,
+                rewarded_by=None if pays is None or contender.kind == "baseline" else pays.id,
                 seed=seed,
                 budget=budget[contender.kind],
                 max_new_tokens=env.max_new_tokens,
@@ -180,9 +193,12 @@ class Matrix:
 
     def _warm_start(self, env: _Env, policy: str) -> Cell | None:
         """Return the cell that trains what the others begin with, if there is to be one."""
-        if self.warm_start is None:
+        settings = env.warm_start or self.warm_start
+        if settings is None:
+            if env.reward_model:
+                raise ValueError(f"the reward_model of {env.name} needs a warm_start, whose answers are compared")
             return None
-        hyperparameters = {**self.warm_start}
+        hyperparameters = {**settings}
         episodes = hyperparameters.pop("episodes")
         check_hyperparameters("sft", hyperparameters)
         return Cell(
@@ -194,6 +210,7 @@ class Matrix:
             agent_name="warm-start",
             hyperparameters=hyperparameters,
             policy=policy,
+            reward_model=env.reward_model,
             seed=WARM_START_SEED,
             budget=episodes,
             max_new_tokens=env.max_new_tokens,
@@ -236,6 +253,11 @@ class _Env:
     """In place of the matrix's."""
     steps: int | None = None
     """In place of the matrix's."""
+    warm_start: dict[str, Any] | None = None
+    """In place of the matrix's."""
+    reward_model: dict[str, Any] | None = None
+    """``pairs`` that are compared, the ``temperature`` of the noise, and fields of ``FitConfig``: learn from a reward
+    model in place of the env's own reward, which still measures."""
     max_new_tokens: int
     """By default the task's limit of the token level."""
 
@@ -252,6 +274,9 @@ class _Env:
         for name in ("episodes", "steps", "max_new_tokens"):
             if getattr(env, name) is not None and not _is_count(getattr(env, name)):
                 raise ValueError(f"{name} of {env.name} must be >= 1, got {getattr(env, name)!r}")
+        _check_warm_start(f"the warm_start of {env.name}", env.warm_start)
+        if env.reward_model is not None:
+            _check_reward_model(env)
         for level in ("sequence", "token"):
             env_id, kwargs = env.at(level)
             if "split" in kwargs:
@@ -295,6 +320,25 @@ def _check_fields(values: Mapping[str, Any], of: Any, where: str, optional: Sequ
     needed = [f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING]
     if missing := [name for name in needed if name not in values and name not in optional]:
         raise TypeError(f"{where} lacks {', '.join(missing)}")
+
+
+def _check_warm_start(where: str, values: Mapping[str, Any] | None) -> None:
+    if values is not None and not _is_count(values.get("episodes")):
+        raise ValueError(f"{where} needs episodes >= 1, got {dict(values)}")
+
+
+def _check_reward_model(env: _Env) -> None:
+    from textgym.agents.reward_training import FitConfig
+
+    settings = dict(env.reward_model or {})
+    if not _is_count(settings.pop("pairs", None)):
+        raise ValueError(f"the reward_model of {env.name} needs pairs >= 1, got {env.reward_model}")
+    if not settings.pop("temperature", 0.0) >= 0:
+        raise ValueError(f"the temperature of the reward_model of {env.name} must be >= 0, got {env.reward_model}")
+    _check_fields(settings, FitConfig, f"the reward_model of {env.name}")
+    FitConfig(**settings)
+    if "dense" in {**env.settings, **env.token_settings}:
+        raise ValueError(f"{env.name}: a reward model pays for whole answers, so leave dense out")
 
 
 def _check_distinct(kind: str, names: Sequence[Any]) -> None:

@@ -2,7 +2,8 @@
 
 Each cell is a process with one thread of torch, so that a crash takes no other along. Finished cells are not run again,
 begun ones go on, and failed ones are tried again. A cell that fails leaves a traceback in its ``error.txt``, and the
-rest goes on without it and without those that begin with its model. Processes whose parent is gone end themselves.
+rest goes on without it and without those that need its model. Processes whose parent is gone end themselves. With
+``ray`` the processes are those of a Ray cluster; see ``ray_pool``.
 """
 
 from __future__ import annotations
@@ -37,7 +38,12 @@ class Display(Protocol):
 
 
 def run_cells(
-    cells: Sequence[Cell], out: str | Path, *, workers: int | None = None, display: Display | None = None
+    cells: Sequence[Cell],
+    out: str | Path,
+    *,
+    workers: int | None = None,
+    display: Display | None = None,
+    ray: str | None = None,
 ) -> dict[str, State]:
     """Run cells, each in ``out/<id>``, and return what became of each: ``"done"`` or ``"failed"``.
 
@@ -46,38 +52,52 @@ def run_cells(
         out: the folder of the benchmark.
         workers: processes at once; None: as many as there are cores.
         display: told of progress.
+        ray: address of a Ray cluster whose processes run the cells; None: this machine's do.
 
     Raises:
+        ConnectionError: if there is no such cluster.
         FileExistsError: if ``out`` has results of a cell with the same id and other settings.
         KeyboardInterrupt: after Ctrl-C, when the running cells have ended; call again to go on.
         RuntimeError: if another process runs cells there.
     """
-    out = Path(out)
+    out = Path(out).resolve()
     out.mkdir(parents=True, exist_ok=True)
     with _alone(out):
         for cell in cells:
             _prepare(cell, out / cell.id)
-        return _Pool(cells, out, workers or _cores(), display).run()
+        if ray is None:
+            return Pool(cells, out, workers, display).run()
+        from textgym.bench.ray_pool import RayPool
+
+        return RayPool(cells, out, workers, display, ray).run()
 
 
-class _Pool:
-    def __init__(self, cells: Sequence[Cell], out: Path, workers: int, display: Display | None) -> None:
-        self.cells, self.out, self.workers, self.display = {cell.id: cell for cell in cells}, out, workers, display
+class Pool:
+    """Runs cells in processes of this machine."""
+
+    def __init__(self, cells: Sequence[Cell], out: Path, workers: int | None, display: Display | None) -> None:
+        """Begin with nothing running; arguments as in ``run_cells``."""
+        self.cells, self.out, self.display = {cell.id: cell for cell in cells}, out, display
+        self.workers = workers or _cores()
         self.states: dict[str, State] = {
             cell.id: "done" if (out / cell.id / "result.json").is_file() else "waiting" for cell in cells
         }
         self.running: dict[str, Any] = {}
+        self._set_up()
+
+    def _set_up(self) -> None:
         self.context = multiprocessing.get_context("forkserver")
         self.context.set_forkserver_preload(["textgym.bench.preload"])  # torch is imported once
 
     def run(self) -> dict[str, State]:
+        """Run all that have not finished, and return what became of each."""
         try:
             while self.running or "waiting" in self.states.values():
                 self._collect()
                 self._start()
                 if self.display is not None:
                     self.display.update(self.states, self.out)
-                multiprocessing.connection.wait([process.sentinel for process in self.running.values()], timeout=0.25)
+                self._wait()
         finally:
             self._stop()
         if self.display is not None:
@@ -88,27 +108,37 @@ class _Pool:
         for cell_id, cell in self.cells.items():
             if len(self.running) >= self.workers:
                 return
-            before = "done" if cell.begins_with is None else self.states.get(cell.begins_with, "done")
-            if self.states[cell_id] != "waiting" or before in ("waiting", "running"):
+            before = {needed: self.states.get(needed, "done") for needed in cell.needs}
+            if self.states[cell_id] != "waiting" or {"waiting", "running"} & set(before.values()):
                 continue
-            if before == "failed":
-                self._fail(cell_id, f"{cell.begins_with}, whose model it begins with, has failed\n")
+            if failed := [needed for needed, state in before.items() if state == "failed"]:
+                self._fail(cell_id, f"{failed[0]}, whose model it needs, has failed\n")
                 continue
-            process = self.context.Process(target=_run_in_child, args=(str(self.out / cell_id),), name=cell_id)
-            process.start()
-            self.running[cell_id], self.states[cell_id] = process, "running"
+            self.running[cell_id], self.states[cell_id] = self._launch(cell_id), "running"
+
+    def _launch(self, cell_id: str) -> Any:
+        process = self.context.Process(target=_run_in_child, args=(str(self.out / cell_id),), name=cell_id)
+        process.start()
+        return process
+
+    def _wait(self) -> None:
+        """Wait for an end, for a quarter of a second at most."""
+        multiprocessing.connection.wait([process.sentinel for process in self.running.values()], timeout=0.25)
+
+    def _ended(self) -> dict[str, str]:
+        """Return how the processes that are no longer running have ended, by cell."""
+        exits = {cell_id: process.exitcode for cell_id, process in self.running.items()}
+        return {cell_id: f"with the status {code}" for cell_id, code in exits.items() if code is not None}
 
     def _collect(self) -> None:
-        for cell_id, process in list(self.running.items()):
-            if process.exitcode is None:
-                continue
+        for cell_id, how in self._ended().items():
             del self.running[cell_id]
             if (self.out / cell_id / "result.json").is_file():
                 self.states[cell_id] = "done"
             elif (self.out / cell_id / "error.txt").is_file():
                 self.states[cell_id] = "failed"
             else:
-                self._fail(cell_id, f"the process ended with the status {process.exitcode}, see log.txt\n")
+                self._fail(cell_id, f"the process ended {how}, see log.txt\n")
 
     def _fail(self, cell_id: str, why: str) -> None:
         (self.out / cell_id / "error.txt").write_text(why, encoding="utf-8")

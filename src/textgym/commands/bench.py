@@ -23,6 +23,10 @@ class BenchOptions:
     """Folder for the results, one folder below it for each cell; None: runs/bench-NAME, from the file's name."""
     workers: int | None = None
     """Processes at once; None: as many as there are cores."""
+    ray: str | None = None
+    """Address of a Ray cluster that runs the cells (extra textgym[ray]): auto for the one that this machine belongs to,
+    local for a new one of this machine alone. All its machines must see --out at the same path, on a shared file
+    system, and have textgym installed; --workers is then by default its number of cores."""
     list: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     """Show which cells there are, and run none."""
 
@@ -47,7 +51,7 @@ def main(argv: list[str]) -> int:
     print(f"{len(cells)} cells in {out}; Ctrl-C stops, and the same command goes on.", flush=True)
     try:
         with complaints(), ProgressDisplay() as display:
-            states = run_cells(cells, out, workers=options.workers, display=display)
+            states = run_cells(cells, out, workers=options.workers, display=display, ray=options.ray)
     except RuntimeError as error:  # another process is at work there
         raise BadInput(str(error)) from error
     _print_scores(read_results(out))
