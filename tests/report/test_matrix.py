@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 pytest.importorskip("jinja2", reason="needs pip install 'textgym[bench]'")
-pytest.importorskip("yaml", reason="needs pip install 'textgym[bench]'")
 
 from textgym.bench.statistics import iqm, probability_of_improvement
 from textgym.report import write_report

@@ -8,6 +8,7 @@ import pytest
 
 pytest.importorskip("jinja2", reason="needs pip install 'textgym[bench]'")
 
+from textgym.cli import main
 from textgym.report import write_report
 from textgym.report.answers import sample_cards, thinned
 from textgym.report.page import as_data, render_html, render_markdown
@@ -43,6 +44,12 @@ def test_the_files(run_folder, tmp_path, fewer_columns):
     }
     assert all(file.read_bytes() for file in files)
     assert write_report(run_folder, tmp_path / "a/b")[0] == tmp_path / "a/b/index.html"
+
+
+def test_the_command(run_folder, fewer_columns, capsys):
+    assert main(["report", str(run_folder), "--out", str(run_folder / "page")]) == 0
+    assert capsys.readouterr().out == f"The report is {run_folder}/page/index.html; beside it are md, png files.\n"
+    assert (run_folder / "page/index.html").is_file()
 
 
 def test_the_same_run_gives_the_same_page(run_folder, fewer_columns):
@@ -87,7 +94,7 @@ def test_answers_to_one_problem_stand_together(run_folder):
     assert [card["when"] for card in cards[:2]] == ["update 0", "update 10"] and len(cards) == 10
     assert {card["outcome"] for card in cards} == {"mixed"}
     assert [(a["label"], a["text"], a["facts"][0]) for a in cards[1]["answers"]] == [
-        ("2 times", "answer 0", "reward 0"), ("", "answer 1", "reward 1"), ("", "answer 1", "advantage 0.5"),
+        ("2 times", "answer 0", "reward 0"), ("", "answer 1", "reward 1"), ("", "answer 1", "not scored"),
     ]  # fmt: skip
 
 

@@ -93,7 +93,7 @@ def draw_svg(chart: Chart) -> str:
 
 
 def draw_png(chart: Chart, about: str) -> bytes:
-    """Return the file of a picture on white, 150 dots an inch, that says in small print what it is ``about``."""
+    """Return the file of a picture on white, 150 dots an inch, that says what it is ``about``."""
     buffer = io.BytesIO()
     _save(chart, buffer, "png", about)
     return buffer.getvalue()
@@ -113,8 +113,8 @@ def _save(chart: Chart, file: Any, kind: str, about: str | None) -> None:
         figure = Figure(figsize=(4.8, _height(chart) + (0.0 if about is None else 0.45)), layout="constrained")
         axes = figure.subplots()
         if about is not None:
-            figure.suptitle(shortened(chart.title, 60), x=0.02, ha="left", fontsize=11, fontweight="bold")
-            axes.set_title(shortened(", ".join(filter(None, [chart.note, about])), 80), fontsize=8, color=SOFT)
+            second = chart.note if len(chart.note) > 40 else ", ".join(filter(None, [chart.note, about]))
+            figure.suptitle(f"{shortened(chart.title, 62)}\n{shortened(second, 62)}", x=0.02, ha="left", fontsize=9.5)
         if all(series.kind == "interval" for series in chart.series):
             _draw_intervals(axes, chart.series)
             axes.set_xlabel(visible(chart.x_label))

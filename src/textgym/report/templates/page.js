@@ -52,7 +52,7 @@
     shown = 0;
     showMore();
     document.getElementById("count").textContent =
-      `${found.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} problems`
+      `${found.length.toLocaleString("en")} of ${cards.length.toLocaleString("en")} entries`
       + (onlyThis === null ? "" : ", this one only");
   }
 
