@@ -189,3 +189,26 @@ def test_only_one_process_runs_cells_in_a_folder(tmp_path: Path) -> None:
         fcntl.flock(file, fcntl.LOCK_EX)
         with pytest.raises(RuntimeError, match="another process runs cells"):
             run_cells([], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_cells_on_a_ray_cluster_come_to_the_same_end(finished: Path, tmp_path: Path) -> None:
+    """Two workers of a local Ray; a cell that fails is reported there, too."""
+    pytest.importorskip("ray", reason="Ray is not installed")
+    script = (
+        f"import sys\nsys.path[:0] = [{str(Path(__file__).parent)!r}]\n"
+        "from test_runner import ENVS, GROUPS, cells_of\nfrom textgym.bench.runner import run_cells\n"
+        "fails = cells_of(envs=ENVS[:1], seeds=[0], agents=[{'agent': 'dapo', 'hyperparameters': GROUPS}])\n"
+        "states = run_cells([*cells_of(envs=ENVS[:1]), *fails], sys.argv[1], workers=2, ray='local')\n"
+        "print(*states.values())\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2] / "src")}
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=560)
+    assert done.stdout.split()[-5:] == ["done"] * 4 + ["failed"], done.stderr
+    assert "overlong_cache must be <=" in (tmp_path / "TextMath--dapo--tiny--seed0/error.txt").read_text()
+    for reference in (path for path in finished.iterdir() if path.is_dir()):
+        ours, theirs = result_of(tmp_path / reference.name), result_of(reference)
+        for name in ("score", "before", "after", "model_sha256", "problems_sha256"):
+            assert ours[name] == theirs[name], (reference.name, name)

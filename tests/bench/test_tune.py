@@ -1,0 +1,136 @@
+"""``benchmarks/tune.py``: as many trials as were asked for, all kept, the best written, and goes on after a stop."""
+
+from __future__ import annotations
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from textgym.bench.contenders import CONTENDERS, check_hyperparameters
+from textgym.bench.hyperparams import read_hyperparameters, read_yaml
+from textgym.bench.matrix import Matrix, read_matrix
+
+pytest.importorskip("optuna", reason="optuna is not installed")
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+SPACES = sorted((BENCHMARKS / "hyperparams/spaces").glob("*.yml"))
+TRIALS = sorted((BENCHMARKS / "hyperparams/trials").glob("*.jsonl"))
+SPACE = "fixed: {n_envs: 4}\nsearch:\n  n_steps: [5, 8]\n  learning_rate: {low: 1e-4, high: 1e-2, log: true}\n"
+MATRIX = """
+seeds: [90]
+steps: 40
+protocol: {points: 1, curve_problems: 2, problems: 4, pass_problems: 2, k: 1, transcripts: 1}
+envs: [{id: TextMath-v0, settings: {difficulty: 1}, token_settings: {difficulty: 1}}]
+agents: [sb3_a2c]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "hyper/spaces").mkdir(parents=True)
+    (tmp_path / "hyper/spaces/sb3_a2c.yml").write_text(SPACE)
+    (tmp_path / "hyper/sb3_a2c.yml").write_text("default: {n_steps: 8}\nTextSortTokens-v0: {ent_coef: 0.1}\n")
+    (tmp_path / "matrix.yml").write_text(MATRIX)
+    return tmp_path
+
+
+@pytest.fixture
+def tuner(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The script, with cells that score their own learning rate."""
+    script = runpy.run_path(str(BENCHMARKS / "tune.py"))
+
+    def score(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, float]:
+        return {"a": hyperparameters["learning_rate"], "b": hyperparameters["learning_rate"] + 0.2}
+
+    script["tune"].__globals__["score"] = score
+    return script
+
+
+def tune(script: dict[str, Any], folder: Path, trials: int) -> list[dict[str, Any]]:
+    script["tune"]("sb3_a2c", read_matrix(folder / "matrix.yml"), folder / "hyper", folder / "out", trials, 1)
+    return [json.loads(line) for line in (folder / "hyper/trials/sb3_a2c.jsonl").read_text().splitlines()]
+
+
+def test_all_trials_are_kept_and_the_best_is_the_default(tuner: dict[str, Any], folder: Path) -> None:
+    lines = tune(tuner, folder, 4)
+    assert len(lines) == 4
+    assert lines[0]["hyperparameters"]["n_steps"] == 8  # what the file says is the first
+    assert all(line["score"] == pytest.approx(line["scores"]["a"] + 0.1) for line in lines)
+    assert lines[0]["budget"] == {"envs": ["TextMath-v0"], "seeds": [90], "episodes": 20_000, "steps": 40}
+    best = max(lines, key=lambda line: line["score"])["hyperparameters"]
+    assert read_hyperparameters(folder / "hyper", "sb3_a2c", "TextMathTokens-v0") == best
+    assert read_hyperparameters(folder / "hyper", "sb3_a2c", "TextSortTokens-v0") == {**best, "ent_coef": 0.1}
+    assert "the best of 4 trials" in (folder / "hyper/sb3_a2c.yml").read_text()
+
+
+def test_tuning_goes_on(tuner: dict[str, Any], folder: Path) -> None:
+    """The third trial is cut off; the next call begins with it, and makes no more than were asked for."""
+    whole = tuner["tune"].__globals__["score"]
+    first = tune(tuner, folder, 2)
+    seen = []
+
+    def stop(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, float]:
+        seen.append(hyperparameters)
+        raise KeyboardInterrupt
+
+    tuner["tune"].__globals__["score"] = stop
+    with pytest.raises(KeyboardInterrupt):
+        tune(tuner, folder, 4)
+    tuner["tune"].__globals__["score"] = whole
+    lines = tune(tuner, folder, 4)
+    assert lines[:2] == first and len(lines) == 4
+    assert lines[2]["hyperparameters"] == seen[0]
+    assert tune(tuner, folder, 4) == lines
+
+
+def test_a_trial_that_fails_counts_and_says_why(tuner: dict[str, Any], folder: Path) -> None:
+    whole = tuner["tune"].__globals__["score"]
+
+    def fail(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, float]:
+        tuner["tune"].__globals__["score"] = whole
+        raise RuntimeError("a cell failed")
+
+    tuner["tune"].__globals__["score"] = fail
+    lines = tune(tuner, folder, 2)
+    assert [line["score"] is None for line in lines] == [True, False]
+    assert lines[0]["error"] == "a cell failed"
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_two_real_trials(folder: Path) -> None:
+    script = [sys.executable, str(BENCHMARKS / "tune.py"), "sb3_a2c", "--trials", "2", "--workers", "1"]
+    paths = {"--matrix": "matrix.yml", "--hyperparams": "hyper", "--out": "out"}
+    options = [part for option, name in paths.items() for part in (option, str(folder / name))]
+    done = subprocess.run([*script, *options], capture_output=True, text=True, timeout=560)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(line) for line in (folder / "hyper/trials/sb3_a2c.jsonl").read_text().splitlines()]
+    assert [list(line["scores"].values()) == [line["score"]] for line in lines] == [True, True]
+    assert len(list((folder / "out").glob("TextMath--sb3_a2c-*/result.json"))) == 2
+
+
+def test_every_agent_of_the_published_matrix_has_a_space() -> None:
+    learning = {agent for agent in read_matrix(BENCHMARKS / "matrices/published.yml").agents if agent in CONTENDERS}
+    controls = {"random", "oracle", "warm_start", "best_of_n", "sft", "random_reward"}
+    assert {path.stem for path in SPACES} == learning - controls
+
+
+@pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
+def test_every_corner_of_a_space_has_hyperparameters_that_its_agent_has(path: Path) -> None:
+    space = read_yaml(path)
+    for pick in (0, -1):
+        ends = {n: v[pick] if isinstance(v, list) else (v["low"], v["high"])[pick] for n, v in space["search"].items()}
+        check_hyperparameters(path.stem, {**space["fixed"], **ends})
+
+
+def test_tuning_seeds_are_not_those_of_the_published_runs() -> None:
+    tuned, published = (read_matrix(BENCHMARKS / f"matrices/{name}.yml") for name in ("tuning", "published"))
+    assert not set(tuned.seeds) & set(published.seeds)
+
+
+def test_agents_were_tuned_by_the_same_number_of_trials() -> None:
+    assert len({len(path.read_text().splitlines()) for path in TRIALS}) <= 1
