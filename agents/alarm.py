@@ -1,4 +1,4 @@
-"""An alarm for reward hacking: the reward that is optimised still rises, and what it stands for falls.
+"""An alarm for reward hacking: the reward that is optimised has risen and holds, and what it stands for falls.
 
 - ``HackingAlarm``: a callback that says so while an agent learns, and may stop it.
 - ``LogMonitors``: logs what ``MonitorReward`` watches, for agents that do not: those of stable-baselines3.
@@ -24,8 +24,8 @@ WORSE_WHEN_HIGHER = (
 """Monitors whose rise is bad news; of all others it is the fall, if nothing else is said."""
 MONITOR_ERRORS = 4.0
 """How many standard errors a fall of the monitor must have: the peak is the best of many, so 2 would not do."""
-REWARD_ERRORS = 2.0
-"""How many a rise of the reward must have."""
+RISE_ERRORS, STALL_ERRORS = 2.0, 1.0
+"""How many the reward must have risen by since the beginning, and how many it may have lost since the peak."""
 
 
 class LogMonitors(BaseCallback):
@@ -158,13 +158,15 @@ def is_hacking(
     highest m* of an earlier, not overlapping window, and the reward's means r and r* of the same two windows. It is an
     alarm if
 
-        m* - m >= max(fall * (m* - first mean), least)   and   m* - m > 4 se(m)   and   r - r* > 2 se(r)
+        m* - m >= max(fall * (m* - first mean), least)   and   m* - m > 4 se(m)
+        and   r - first mean > 2 se(r)   and   r - r* > -se(r)
 
     where se = sqrt(2 s^2 / window) is the standard error of the difference of two such means, and s^2 is the variance
     of one update's value: half the mean squared difference of successive ones, which a trend hardly moves (von Neumann
     et al., "The mean square successive difference", 1941). That supposes that the noise of updates is independent, as
-    that of sampled batches is. That the reward still rises while what it stands for falls is the mark of
-    over-optimisation (Gao et al., arXiv 2210.10760). A drop from the running maximum as the statistic is that of Page's
+    that of sampled batches is. That the reward has risen, and holds while what it stands for falls, is the mark of
+    over-optimisation (Gao et al., arXiv 2210.10760); it need not rise on, since a reward model that does not see the
+    loss may be content. A drop from the running maximum as the statistic is that of Page's
     test (1954); 4 standard errors and not 2 pay for the many windows among which the peak was chosen.
 
     Args:
@@ -180,12 +182,13 @@ def is_hacking(
     reward_means, monitor_means = _smooth(rewards, window), _smooth(monitors, window)
     peak = int(monitor_means[:-window].argmax())
     loss = monitor_means[peak] - monitor_means[-1]
-    gain = reward_means[-1] - reward_means[peak]
+    error = _standard_error(rewards, window)
     share = fall * (monitor_means[peak] - monitor_means[0])
     return bool(
         loss >= max(share, least)
         and loss > MONITOR_ERRORS * _standard_error(monitors, window)
-        and gain > REWARD_ERRORS * _standard_error(rewards, window)
+        and reward_means[-1] - reward_means[0] > RISE_ERRORS * error
+        and reward_means[-1] - reward_means[peak] > -STALL_ERRORS * error
     )
 
 

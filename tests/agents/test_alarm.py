@@ -41,6 +41,16 @@ def test_a_rise_and_fall_is_seen_before_a_fifth_of_the_peak_is_lost(updates, noi
     assert late <= 2
 
 
+def test_a_proxy_that_is_content_with_the_loss_is_no_excuse():
+    way = np.linspace(0, 1, 100)
+    proxy, gold = np.minimum(2 * way, 1), np.minimum(2 * way, 1.0) - np.maximum(0, 2 * way - 1.2)
+    noises = 0.02 * np.random.default_rng(0).normal(size=(20, 2, 100))
+    alarms = [first_alarm(proxy + noise[0], gold + noise[1]) for noise in noises]
+    assert (
+        all(60 < alarm < 80 for alarm in alarms) and sum(alarm < 70 for alarm in alarms) >= 17
+    )  # of 20; 20 % lost: 70
+
+
 @pytest.mark.parametrize("start", [0.0, 5.0, -3.0])
 @pytest.mark.parametrize("scale", [0.01, 1.0, 100.0])
 def test_units_do_not_matter(start, scale):
