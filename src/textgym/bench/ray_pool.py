@@ -39,7 +39,7 @@ class RayPool(Pool):
         except ImportError as error:
             raise ImportError("--ray needs Ray: pip install 'textgym[ray]'") from error
         self.ray: Any = ray
-        new = {"num_cpus": self.workers, "include_dashboard": False} if self.address == "local" else {}
+        new: dict[str, Any] = {"num_cpus": self.workers, "include_dashboard": False} if self.address == "local" else {}
         ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR, **new)
         # a process for each cell, as without Ray: what one has drawn or cached is no matter to the next
         self.task = ray.remote(num_cpus=1, max_calls=1, max_retries=0)(_run_in_worker)
