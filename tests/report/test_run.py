@@ -82,7 +82,7 @@ def test_a_reward_that_is_the_success_is_drawn_once(run_folder):
 
 def test_the_alarm_is_marked_where_it_was_on(run_folder):
     assert charts(run_folder)["Reward"].alarms == [(4864.0, 6400.0)]  # from update 76 of 100, 64 episodes each
-    assert "went off at 4,864 episodes, and it was still on at the end" in notices(run_folder)
+    assert "went off at 4,864 episodes, and was on at the end" in notices(run_folder)
     assert "hacking alarm" in render_html(run_page(run_folder))
     flags = [{"alarm/hacking": value} for value in (0.0, 1.0, 1.0, 0.0, float("nan"), 1.0)]
     assert alarm_spans(flags, np.arange(6.0)) == [(1.0, 3.0), (5.0, 5.0)]
@@ -231,10 +231,29 @@ def test_a_run_that_failed(run_folder):
     assert "<b>" not in render_html(page)
 
 
-def test_an_empty_config_alone_is_a_page_that_says_so(tmp_path):
-    (tmp_path / "config.json").write_text("{}")
+def test_a_config_alone_is_a_page_that_says_so(tmp_path):
+    (tmp_path / "config.json").write_text('{"agent": "grpo", "env": "TextMath-v0"}')
     page = render_html(run_page(tmp_path))
     assert "has not finished" in page and "No update has been logged" in page and "<svg" not in page
+
+
+def test_the_log_of_an_agent_alone(run_folder):
+    """What ``GRPO(..., logdir=folder)`` leaves without ``textgym train``."""
+    for name in ("config.json", "before.json", "summary.json"):
+        (run_folder / name).unlink()
+    page = run_page(run_folder)
+    assert page.title == "The log in run" and page.state == "a log" and "log of an agent alone" in notices(run_folder)
+    assert "Reward" in charts(run_folder) and page.cards
+
+
+def test_supervised_learning_has_neither_success_nor_reward(run_folder):
+    (run_folder / "metrics.jsonl").write_text('{"train/loss": 1.0, "train/entropy": 0.5}\n')
+    [learning] = [section for section in run_page(run_folder).sections if section.id == "learning"]
+    assert "A success is worth" not in learning.text
+    assert {chart.title for chart in learning.charts if not chart.is_empty} >= {
+        "Success",
+        "Entropy of the policy, in nats a token",
+    }
 
 
 def test_other_folders_are_named(tmp_path, run_folder):

@@ -103,16 +103,22 @@ def run_page(folder: Path) -> Page:
     ]
     policy = f", beginning with {about['policy']}" if about["policy"] else ""
     return Page(
-        title=f"{about['agent'] or 'A run'} on {about['env'] or folder.name}",
+        title=f"{about['agent']} on {about['env']}" if about["agent"] else f"The log in {folder.resolve().name}",
         subtitle=f"{folder}{policy}",
-        state="finished" if run.outcome else "failed" if run.error else "not finished",
-        is_complete=bool(run.outcome),
+        state=_state(run),
+        is_complete=bool(run.outcome) or not run.settings,
         tiles=list(_tiles(run, episodes)),
         notices=list(_notices(run, episodes, alarms)),
         sections=[s for s in sections if s.tables or s.blocks or any(not chart.is_empty for chart in s.charts)],
         cards=cards,
         cards_note=cards_note,
     )
+
+
+def _state(run: Run) -> str:
+    if run.outcome:
+        return "finished"
+    return "failed" if run.error else "not finished" if run.settings else "a log"
 
 
 def alarm_spans(metrics: Sequence[dict[str, Any]], episodes: FloatArray) -> list[tuple[float, float]]:
@@ -161,8 +167,8 @@ def _tiles(run: Run, episodes: FloatArray) -> Iterator[Tile]:
 
 def _notices(run: Run, episodes: FloatArray, alarms: list[tuple[float, float]]) -> Iterator[Notice]:
     if alarms:
-        begin, end = alarms[0]
-        lasted = "and it was still on at the end" if alarms[-1][1] >= episodes[-1] else f"until {end:,.0f}"
+        begin, end = alarms[0][0], alarms[-1][1]
+        lasted = "and was on at the end" if end >= episodes[-1] else f"and was last on before {end:,.0f}"
         yield Notice(
             "alarm",
             f"Reward hacking? The alarm went off at {begin:,.0f} episodes, {lasted}: the reward rose while what it "
@@ -172,6 +178,8 @@ def _notices(run: Run, episodes: FloatArray, alarms: list[tuple[float, float]]) 
         yield Notice(
             "alarm", f"This run failed: {run.error.strip().splitlines()[-1] if run.error.strip() else 'no reason'}"
         )
+    elif not run.settings:
+        yield Notice("info", "This is the log of an agent alone: without settings, and without an evaluation.")
     elif not run.outcome:
         yield Notice(
             "warning",
@@ -228,7 +236,8 @@ def _result_tables(run: Run) -> Iterator[Table]:
 
 
 def _about_curves(run: Run) -> str:
-    same = np.array_equal(column(run.metrics, SUCCESS), column(run.metrics, REWARD), equal_nan=True)
+    success = column(run.metrics, SUCCESS)
+    same = np.isfinite(success).any() and np.array_equal(success, column(run.metrics, REWARD), equal_nan=True)
     smoothed = "Thin lines are single updates, thick ones their running means over a tenth of the run."
     return f"{smoothed} A success is worth 1 and all else 0, so that success is the reward, too." if same else smoothed
 
