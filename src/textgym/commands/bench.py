@@ -70,7 +70,7 @@ def _print_scores(results: list[dict[str, Any]]) -> None:
     envs = sorted({result["cell"]["env_name"] for result in results})
     scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for result in results:
-        if result["score"] is not None:
+        if result["score"] is not None and result["cell"]["agent_name"] != "warm-start":
             scores[label(result)][result["cell"]["env_name"]].append(result["score"])
     table = Table(title="Success on held-out problems, mean of the seeds that have finished", title_justify="left")
     table.add_column("agent")
