@@ -136,6 +136,7 @@ def write_best(study: optuna.Study, path: Path, spent: dict[str, Any]) -> None:
         f"# Tuned on {datetime.date.today()}: the best of {len(finished(study))} trials, {study.best_value:.3f} mean "
         f"greedy success;\n# {json.dumps(spent)};\n# all of them are in trials/{path.stem}.jsonl.\n"
     )
+    entries = json.loads(json.dumps(entries))  # without YAML's references
     path.write_text(head + yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
 
 
