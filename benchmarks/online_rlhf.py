@@ -29,7 +29,7 @@ sys.path.insert(0, str(EXAMPLES))  # before this folder, whose files have the sa
 sys.modules.pop("online_rlhf", None)
 
 import online_rlhf  # noqa: E402
-import rlhf  # noqa: E402
+from warm_start import warm_start  # noqa: E402
 
 ROUNDS, PAIRS, UPDATES = 4, 300, 20
 ARMS = {"online": "C0", "offline": "C3"}
@@ -109,7 +109,7 @@ def main() -> None:
     args = parser.parse_args()
     torch.set_num_threads(1)  # the model is too small to share out
     if not args.warm.exists():
-        rlhf.warm_start(400).save(args.warm)
+        warm_start(400).save(args.warm)
     rows = [row for seed in args.seeds for arm in ARMS for row in run(args.out, args.warm, arm, seed)]
     for row in [*rows, *(means(rows, arm, number) for arm in ARMS for number in range(ROUNDS))]:
         shown = {name: rounded(value) if isinstance(value, float) else value for name, value in row.items()}

@@ -17,6 +17,7 @@ import json
 import math
 import runpy
 import shutil
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -32,7 +33,9 @@ from textgym.agents.alarm import is_hacking
 from textgym.agents.preferences import sample_answers
 from textgym.envs.rewards import GoldReward
 
-EXAMPLE = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "rlhf.py"))
+EXAMPLES = Path(__file__).parents[1] / "examples"
+sys.path.insert(0, str(EXAMPLES))  # for what the example imports
+EXAMPLE = runpy.run_path(str(EXAMPLES / "rlhf.py"))
 ENV, LENGTH = EXAMPLE["ENV"], EXAMPLE["LENGTH"]
 BETAS, PAIRS, UPDATES = (0.0, 0.2, 0.05), 1000, {"grpo": 60, "ppo": 40}  # PPO takes two steps in an update
 RATE, SLOW_RATE = 5e-4, 2e-4

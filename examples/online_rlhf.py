@@ -15,7 +15,7 @@ from pathlib import Path
 
 import gymnasium as gym
 import torch
-from rlhf import ENV, LENGTH, warm_start
+from warm_start import ENV, LENGTH, warm_start
 
 from textgym.agents import GRPO, CausalLM, OracleAnnotator, RewardModel, sample_pairs
 from textgym.agents.preferences import Preference, sample_answers

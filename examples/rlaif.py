@@ -14,7 +14,7 @@ import tempfile
 
 import gymnasium as gym
 import torch
-from rlhf import ENV, LENGTH, warm_start
+from warm_start import ENV, LENGTH, warm_start
 
 from textgym.agents import GRPO, CausalLM, JudgeAnnotator, OracleAnnotator, RewardModel, sample_pairs
 from textgym.agents.preferences import sample_answers

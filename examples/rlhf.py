@@ -3,8 +3,8 @@
     python examples/rlhf.py --agent grpo --beta 0.2     # gold rises with the proxy
     python examples/rlhf.py --agent grpo --beta 0       # the proxy rises on, and gold falls
 
-A small model of whole words learns from drafts. A noisy annotator compares pairs of its answers by the gold reward, a
-reward model (the proxy) learns from that, and the policy is optimised against the proxy; gold only looks on.
+A small model has learnt from drafts (warm_start.py). A noisy annotator compares pairs of its answers by the gold reward,
+a reward model (the proxy) learns from that, and the policy is optimised against the proxy; gold only looks on.
 """
 
 import argparse
@@ -16,53 +16,17 @@ import gymnasium as gym
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+from warm_start import ENV, LENGTH, warm_start
 
-from textgym.agents import GRPO, PPO, SFT, CausalLM, HackingAlarm, OracleAnnotator, RewardModel, sample_pairs
-from textgym.agents.policy import load_tokenizer
+from textgym.agents import GRPO, PPO, CausalLM, HackingAlarm, OracleAnnotator, RewardModel, sample_pairs
 from textgym.agents.preferences import sample_answers
-from textgym.envs import TextEnv
 from textgym.envs.rewards import GoldReward
-from textgym.envs.sources import RLHFSource
-from textgym.envs.vector import TextVectorEnv
 from textgym.wrappers import MonitorReward
 
-ENV, LENGTH = "TextRLHF-v0", {"max_new_tokens": 64}
 AGENTS = {
     "grpo": (GRPO, {"prompts_per_update": 32, "group_size": 4}),
     "ppo": (PPO, {"prompts_per_update": 128, "clip_range_vf": None, "n_epochs": 1}),
 }
-
-
-class Writer(RLHFSource):
-    """Answers by drafts, which are good and bad."""
-
-    rng = np.random.default_rng(0)
-
-    def solution(self, problem):
-        return self.draft(problem, self.rng)
-
-
-def warm_start(updates: int) -> CausalLM:
-    """Make a model of 270,000 parameters whose tokens are the words of drafts, and let it imitate drafts."""
-    problems = (Writer().draw(Writer.rng) for _ in range(2000))
-    texts = [f"{problem.prompt}\n{Writer().solution(problem)}" for problem in problems]
-    words, space = Tokenizer(models.BPE()), pre_tokenizers.ByteLevel(add_prefix_space=False)
-    words.pre_tokenizer, words.decoder = space, decoders.ByteLevel()
-    special = {"special_tokens": ["<eos>", "<pad>"], "initial_alphabet": space.alphabet()}
-    words.train_from_iterator(texts, trainers.BpeTrainer(vocab_size=600, show_progress=False, **special))
-    template = load_tokenizer("tiny").chat_template
-    options = {"eos_token": "<eos>", "pad_token": "<pad>", "model_max_length": 128, "chat_template": template}
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, **options)
-    size = {"hidden_size": 96, "intermediate_size": 256, "num_hidden_layers": 2, "num_attention_heads": 4}
-    ids = {"vocab_size": len(tokenizer), "bos_token_id": None, "eos_token_id": 0, "pad_token_id": 1}
-    config = LlamaConfig(**size, **ids, max_position_embeddings=128, tie_word_embeddings=True, initializer_range=0.1)
-    torch.manual_seed(0)
-    policy = CausalLM(LlamaForCausalLM(config), tokenizer)
-    env = TextVectorEnv(lambda: TextEnv(Writer(), GoldReward()), 64, autoreset_mode="Disabled")
-    SFT(policy, env, batch_size=64, learning_rate=3e-3, lr_schedule="linear").learn(updates * 64)
-    return policy
 
 
 def learned_reward(folder: Path, policy: CausalLM, pairs: int, seed: int) -> RewardModel:

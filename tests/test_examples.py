@@ -22,6 +22,7 @@ SHORT = {
     "rlhf.py": ["--warm-updates", "2", "--pairs", "20", "--updates", "1", "--out", "{tmp}/curve.png"],
     "sb3_ppo.py": ["--env", "TextMathTokens-v0", "--total-timesteps", "64"],
     "sft_vs_rl.py": ["--start-updates", "1", "--limit", "1", "--problems", "4"],
+    "warm_start.py": ["{tmp}/warm", "--updates", "2"],
     "steer_lm.py": ["--agent", "dqn", "--total-timesteps", "640", "--out", "{tmp}/curve.png"],
 }
 
