@@ -3,8 +3,8 @@
     python examples/rlhf.py --agent grpo --beta 0.2     # gold rises with the proxy
     python examples/rlhf.py --agent grpo --beta 0       # the proxy rises on, and gold falls
 
-A small model has learnt from drafts (warm_start.py). A noisy annotator compares pairs of its answers by the gold reward,
-a reward model (the proxy) learns from that, and the policy is optimised against the proxy; gold only looks on.
+A small model has learnt from drafts (warm_start.py). A noisy annotator compares pairs of its answers by the gold
+reward, a reward model (the proxy) learns from that, and the policy is optimised against the proxy; gold only looks on.
 """
 
 import argparse
