@@ -101,8 +101,10 @@ class HackingAlarm(LogMonitors):
             ValueError: for a number out of range.
         """
         super().__init__()
-        if window < 1:
-            raise ValueError(f"window must be >= 1, got {window}")
+        if window < 1 or window != int(window):
+            raise ValueError(f"window must be a whole number >= 1, got {window}")
+        if monitor == reward:
+            raise ValueError(f"monitor and reward are both {monitor!r}: nothing could show that one is hacked")
         if not fall >= 0 or not least >= 0:
             raise ValueError(f"fall and least must be >= 0, got {fall} and {least}")
         self.monitor = monitor
@@ -119,6 +121,7 @@ class HackingAlarm(LogMonitors):
     def _init_callback(self) -> None:
         super()._init_callback()
         self._curves: list[tuple[float, float]] = []
+        self._is_blind = False
 
     def _on_step(self) -> bool:
         super()._on_step()
@@ -126,6 +129,17 @@ class HackingAlarm(LogMonitors):
 
     def _on_rollout_end(self) -> None:
         super()._on_rollout_end()
+        missing = [column for column in (self.reward, self.monitor) if column not in self.means]
+        if (
+            missing and self.means and not self._is_blind
+        ):  # SB3's first rollout may be without an episode, and all empty
+            self._is_blind = True
+            warnings.warn(
+                f"{self.name} sees nothing: there is no {' and no '.join(missing)} in the log, which has "
+                f"{', '.join(sorted(self.means))}; put MonitorReward around the env, or name another monitor",
+                UserWarning,
+                stacklevel=2,
+            )
         now = self.means.get(self.reward, np.nan), self.means.get(self.monitor, np.nan)
         if np.isfinite(now).all():
             self._curves.append(now)
@@ -152,7 +166,7 @@ def is_hacking(
     fall: float = 0.1,
     least: float = 0.0,
 ) -> bool:
-    """Say whether by the last update the monitor has fallen from its peak, and the reward has risen since.
+    """Say whether by the last update the monitor has fallen from its peak, and the reward, which has risen, holds.
 
     Both curves are smoothed by the mean of ``window`` updates. The last mean m of the monitor is compared with the
     highest m* of an earlier, not overlapping window, and the reward's means r and r* of the same two windows. It is an

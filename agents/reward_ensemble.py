@@ -87,6 +87,8 @@ class RewardEnsemble:
         seed = FitConfig(**settings).seed
         if held_out is None:
             pairs, held_out = split_preferences(pairs, seed=seed)
+        if not pairs or not held_out:
+            raise ValueError(f"fit needs pairs to learn from and held-out ones, got {len(pairs)} and {len(held_out)}")
         self.normalisation = None
         for i, member in enumerate(self.members):
             member.fit(pairs, held_out, **{**settings, "seed": seed + i})

@@ -151,11 +151,13 @@ class RewardModel:
 
         Raises:
             FloatingPointError: if a gradient is not finite.
-            ValueError: for pairs that don't fit the context, with their number.
+            ValueError: for pairs that don't fit the context, with their number; or for none.
         """
         config = FitConfig(**settings)
         if held_out is None:
             pairs, held_out = split_preferences(pairs, seed=config.seed)
+        if not pairs or not held_out:
+            raise ValueError(f"fit needs pairs to learn from and held-out ones, got {len(pairs)} and {len(held_out)}")
         self._encode_pairs(held_out)  # raises before the training what it would raise after it
         chosen, rejected = self._encode_pairs(pairs)
         self._set_normalisation(None, None)

@@ -101,7 +101,13 @@ def test_by_hand():
 
 @pytest.mark.parametrize(
     ("settings", "message"),
-    [({"window": 0}, "window must be >= 1"), ({"fall": -0.1}, "fall and least"), ({"least": -1}, "fall and least")],
+    [
+        ({"window": 0}, "window must be .*>= 1"),
+        ({"window": 2.5}, "whole"),
+        ({"monitor": REWARD}, "both"),
+        ({"fall": -0.1}, "fall and least"),
+        ({"least": -1}, "fall and least"),
+    ],
 )
 def test_bad_settings_are_named(settings, message):
     with pytest.raises(ValueError, match=message):
@@ -236,3 +242,11 @@ def test_means_are_those_of_the_episodes_of_a_rollout():
     assert monitors.means == {REWARD: 3.0, "monitor/gold": 4.0}
     monitors.on_rollout_end()
     assert monitors.means == {}
+
+
+def test_an_alarm_that_sees_nothing_says_so(make_policy):
+    agent = make_agent(make_policy, watched(Scripted(), Rising()))
+    with pytest.warns(
+        UserWarning, match=r"sees nothing: there is no monitor/gould in the log, which has .*monitor/gold"
+    ):
+        agent.learn(12, callback=HackingAlarm("monitor/gould"))
