@@ -59,8 +59,12 @@ def main(argv: list[str]) -> int:
     from textgym.agents.labelling.page import serve
     from textgym.agents.labelling.store import LabelStore
 
-    if options.env is None and not options.out.exists():
-        raise BadInput(f"{options.out} does not exist yet: name with --env what the pairs are of")
+    if not options.out.exists():
+        if options.export is not None:
+            raise BadInput(f"{options.out} does not exist yet: there is nothing to export")
+        if options.env is None:
+            raise BadInput(f"{options.out} does not exist yet: name with --env what the pairs are of")
+        find_env(options.env)
     with complaints():
         store = LabelStore(options.out)
         if options.export is not None:
@@ -68,12 +72,23 @@ def main(argv: list[str]) -> int:
             return 0
         if store.origin is None:
             _sample_labels(store, options)
-        elif options.env not in (None, store.origin["env"]):
-            raise BadInput(f"{options.out} has pairs of {store.origin['env']}; give {options.env} another --out")
+        elif options.env is not None:
+            _check_same(store.origin, options)
         with contextlib.suppress(KeyboardInterrupt):
             serve(store, options.port)
     print(f"All judgements are in {options.out}. To go on: textgym label --out {shlex.quote(str(options.out))}")
     return 0
+
+
+def _check_same(origin: dict[str, Any], options: LabelOptions) -> None:
+    """Refuse to serve pairs of something else than what was asked for."""
+    for name, value in origin.items():
+        if (wanted := getattr(options, name, value)) != value:
+            what = "" if name == "env" else f"{name} "
+            raise BadInput(
+                f"{options.out} has pairs of {what}{value}; give {what}{wanted} another --out, or go on with what "
+                f"there is: textgym label --out {shlex.quote(str(options.out))}"
+            )
 
 
 def _sample_labels(store: Any, options: LabelOptions) -> None:

@@ -85,6 +85,21 @@ def test_pairs_of_another_env_want_another_file(make_store, served, capsys):
     assert "has pairs of X; give TextSort-v0 another --out" in capsys.readouterr().err
 
 
+def test_pairs_of_another_policy_want_another_file(tmp_path, served, capsys):
+    settings = ("--out", tmp_path / "labels.sqlite", "--env", "TextMath-v0", "--max-new-tokens", "4", "--pairs", "2")
+    assert label(*settings) == 0 and label(*settings) == 0
+    assert label(*settings, "--seed", "7") == 2 and label(*settings, "--policy", "elsewhere") == 2
+    error = capsys.readouterr().err
+    assert "has pairs of seed 0; give seed 7 another --out" in error and "pairs of policy tiny; give" in error
+    assert len(served) == 2
+
+
+def test_a_wrong_name_leaves_no_file(tmp_path):
+    assert label("--out", tmp_path / "labels.sqlite", "--env", "TextMth-v0") == 2
+    assert label("--out", tmp_path / "labels.sqlite", "--env", "TextMath-v0", "--export", tmp_path / "pairs.jsonl") == 2
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_taken_port_is_named(make_store, capsys):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert label("--out", make_store(("p", "a", "b")).path, "--port", taken.getsockname()[1]) == 2
