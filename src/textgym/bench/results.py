@@ -71,8 +71,8 @@ def normalized_scores(results: Sequence[dict[str, Any]], envs: Sequence[str]) ->
         if not seeds:
             continue
         raw = [[runs[env, seed]["score"] for env in envs] for seed in seeds]
-        low = [_beginning(results, runs[env, seeds[0]]) for env in envs]
-        high = [_oracle(results, env) for env in envs]
+        low = [beginning(results, runs[env, seeds[0]]) for env in envs]
+        high = [perfection(results, env) for env in envs]
         scores[name] = Scores(normalize(raw, low, high), seeds, list(envs))
     return scores
 
@@ -83,24 +83,30 @@ def normalizable(results: Sequence[dict[str, Any]]) -> list[str]:
     return [env for env in envs if _has_room(results, env)]
 
 
-def _has_room(results: Sequence[dict[str, Any]], env: str) -> bool:
-    try:
-        high = _oracle(results, env)
-        lows = [_beginning(results, result) for result in results if result["cell"]["env_name"] == env]
-    except ValueError:
-        return False
-    return max(lows) < high
+def beginning(results: Sequence[dict[str, Any]], result: dict[str, Any]) -> float:
+    """Return what counts as 0 for the agent of a result; see ``normalized_scores``.
 
-
-def _beginning(results: Sequence[dict[str, Any]], result: dict[str, Any]) -> float:
+    Raises:
+        ValueError: without a finished cell of ``random`` on its env, if the agent began with no language model.
+    """
     cell = result["cell"]
     if CONTENDERS[cell["agent"]].needs_policy:
         return float(result["before"]["greedy"])
     return _mean_score(results, "random", cell["env_name"])
 
 
-def _oracle(results: Sequence[dict[str, Any]], env: str) -> float:
+def perfection(results: Sequence[dict[str, Any]], env: str) -> float:
+    """Return what counts as 1 on an env, the oracle's score; ValueError without a finished cell of it."""
     return _mean_score(results, "oracle", env)
+
+
+def _has_room(results: Sequence[dict[str, Any]], env: str) -> bool:
+    try:
+        high = perfection(results, env)
+        lows = [beginning(results, result) for result in results if result["cell"]["env_name"] == env]
+    except ValueError:
+        return False
+    return max(lows) < high
 
 
 def _mean_score(results: Sequence[dict[str, Any]], agent: str, env: str) -> float:

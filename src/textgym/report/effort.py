@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from textgym.bench.contenders import CONTENDERS
+from textgym.bench.results import beginning, perfection
 from textgym.bench.statistics import area_under_curve, median_time, normalize, restricted_mean, samples_to_level
 from textgym.report.charts import short_number
 from textgym.report.comparison import Bench
@@ -113,18 +113,9 @@ def _normalized_curves(bench: Bench, name: str, env: str) -> list[Any]:
     for result in bench.runs(name, env):
         samples, success = curve_of(bench, result["cell"]["id"])
         if len(samples):
-            curves.append((samples, normalize(success, _beginning(bench, result), _success_of(bench, "oracle", env))))
+            low, high = beginning(bench.results, result), perfection(bench.results, env)
+            curves.append((samples, normalize(success, low, high)))
     return curves
-
-
-def _beginning(bench: Bench, result: dict[str, Any]) -> float:
-    if CONTENDERS[result["cell"]["agent"]].needs_policy:
-        return float(result["before"]["greedy"])
-    return _success_of(bench, "random", result["cell"]["env_name"])
-
-
-def _success_of(bench: Bench, agent: str, env: str) -> float:
-    return _mean([r["score"] for r in bench.results if r["cell"]["agent"] == agent and r["cell"]["env_name"] == env])
 
 
 def _mean(values: list[Any]) -> float:
