@@ -5,8 +5,9 @@
 #
 # 1. the tests marked gpu; 2. speed.py: sampling and a GRPO update, in the shape of SmolLM2-135M; 3. five minutes of GRPO.
 # The wheels are those that the machine lacks; without a folder they come from the package index. What comes of it stands
-# in $OUT (default runs/gpu): tests.txt, speed.jsonl, utilisation.csv (of the device, each second), grpo/. A part that
-# fails or takes too long does not stop the others; the exit status is that of the tests.
+# in $OUT (default runs/gpu): tests.txt, speed.jsonl (with the shares of an update that sampling and the env take), grpo/,
+# and for these five minutes utilisation.csv, of the device in per cent, each second. A part that fails or takes too long
+# does not stop the others; the exit status is that of the tests.
 set -uo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 wheels=${1:-}
@@ -23,7 +24,6 @@ else
     "$python" -m pip install --quiet . pytest trl
 fi
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$out/device.txt"
-nvidia-smi --query-gpu=timestamp,utilization.gpu,memory.used --format=csv -l 1 >"$out/utilisation.csv" &
 trap 'kill %1 2>/dev/null; rm -rf "$out/venv"' EXIT
 
 timeout 60 "$python" -m pytest -q -m gpu -p no:cacheprovider -o addopts=--import-mode=importlib tests/agents/test_gpu.py >"$out/tests.txt" 2>&1
@@ -32,8 +32,10 @@ tail -3 "$out/tests.txt"
 timeout 150 "$python" benchmarks/speed.py sample-135m update-135m --device cuda --rounds 2 >"$out/speed.jsonl"
 cat "$out/speed.jsonl"
 policy=${gguf:-tiny}
+nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits -l 1 >"$out/utilisation.csv" &
 timeout --signal INT --kill-after 10 300 "$python" -m textgym train --agent grpo --env TextMath-v0 --policy "$policy" --bf16 \
     --total-episodes 100000 --prompts-per-update 64 --group-size 8 --max-new-tokens 16 --eval-episodes 200 \
     --out "$out/grpo" >"$out/grpo.txt" 2>&1
 tail -5 "$out/grpo.txt"
+awk -F, '{sum += $1} END {if (NR) printf "mean utilisation of the device during GRPO: %.0f %%\n", sum / NR}' "$out/utilisation.csv"
 exit $status

@@ -1,4 +1,4 @@
-"""Speed beside other people's tools: sampling, a GRPO update, stepping envs. JSON lines, each with a ratio.
+"""Speed beside other people's tools: sampling, a GRPO update, envs, verifiers, memory. JSON lines, each with a ratio.
 
     python benchmarks/speed.py                                  # what runs on this machine
     python benchmarks/speed.py sample-tiny-64 envs --rounds 7
@@ -7,9 +7,9 @@
 
 Every peer is measured in processes of its own, one after the other in each round, so that a busy machine slows all;
 the ratio is the median over the rounds of (theirs / ours) in seconds for the same work. A peer that is not installed,
-or can't run here, is named with the reason. Speed of verifiers and the memory of log-probabilities have scripts of
-their own: verifiers.py, math_verifier.py, sandbox.py, logprob_memory.py; and so has the time to the same success:
-grpo_vs_trl.py.
+or can't run here, is named with the reason; one that takes over a minute is measured in the first round alone. Rows of
+verifiers and memory are scripts of their own, which pair what they measure themselves. The time to the same success
+takes half an hour: grpo_vs_trl.py.
 """
 
 from __future__ import annotations
@@ -23,12 +23,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 SAMPLING = {
     # policy, batch, size of groups, new tokens, whether responses end where the model stops
     "sample-tiny-64": ("tiny", 64, 8, 64, True),
     "sample-tiny-256": ("tiny", 256, 8, 64, True),
+    "sample-tiny-64-full": ("tiny", 64, 8, 64, False),
     "sample-smollm2": ("gguf", 32, 8, 64, True),
     "sample-135m": ("135m", 256, 8, 256, False),
 }
@@ -38,7 +40,10 @@ ROWS: dict[str, tuple[str, ...]] = {
     "update-135m": ("textgym", "trl"),
     "envs": ("textgym", "SyncVectorEnv", "gem", "textarena"),
 }
-DEFAULT = ("sample-tiny-64", "sample-tiny-256", "update-tiny", "envs")
+SCRIPTS = {"verifiers-math": "math_verifier.py", "verifiers-code": "sandbox.py", "logprob-memory": "logprob_memory.py"}
+DEFAULT = ("sample-tiny-64", "sample-tiny-256", "sample-tiny-64-full", "update-tiny", "envs", *SCRIPTS)
+SLOW, LIMIT = 60, 400
+"""Seconds in a round after which a peer is not measured again, and after which it is given up."""
 BANDWIDTH = {"H100": 3.35e12, "H200": 4.8e12, "A100": 2.0e12}
 """Bytes a second from memory, by the makers' data sheets."""
 
@@ -48,38 +53,49 @@ Measured = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join(ROWS)}")
+    parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join((*ROWS, *SCRIPTS))}")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--gguf", help="SmolLM2-135M-Instruct as a GGUF file")
     parser.add_argument("--peer", help=argparse.SUPPRESS)  # in the processes that this one starts
     args = parser.parse_args()
-    if unknown := sorted(set(args.rows) - set(ROWS)):
-        parser.error(f"no row {', '.join(unknown)}; there are {', '.join(ROWS)}")
+    if unknown := sorted(set(args.rows) - {*ROWS, *SCRIPTS}):
+        parser.error(f"no row {', '.join(unknown)}; there are {', '.join((*ROWS, *SCRIPTS))}")
     if args.peer:
         print(json.dumps(measure(args.rows[0], args.peer, args.device, args.gguf)))
         return
     for row in args.rows or DEFAULT:
         if row in SAMPLING and SAMPLING[row][0] == "gguf" and not args.gguf:
             parser.error(f"{row} needs --gguf FILE")
-        print(json.dumps(compare(row, args)), flush=True)
+        if row in SCRIPTS:
+            subprocess.run([sys.executable, str(Path(__file__).with_name(SCRIPTS[row]))], check=True)
+        else:
+            print(json.dumps(compare(row, args)), flush=True)
 
 
 def compare(row: str, args: argparse.Namespace) -> dict[str, Any]:
     """Measure all peers of a row, round after round."""
     results: dict[str, list[Measured]] = {peer: [] for peer in ROWS[row]}
     absent: dict[str, str] = {}
+    slow: set[str] = set()
     for _ in range(args.rounds):
         for peer in ROWS[row]:
-            if peer in absent:
+            if peer in absent or peer in slow:
                 continue
             command = [sys.executable, __file__, row, "--peer", peer, "--device", args.device]
             command += ["--gguf", args.gguf] if args.gguf else []
-            done = subprocess.run(command, capture_output=True, text=True)
+            began = time.perf_counter()
+            try:
+                done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+            except subprocess.TimeoutExpired:
+                absent[peer] = f"took more than {LIMIT} seconds"
+                continue
             if done.returncode:
                 absent[peer] = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
             else:
                 results[peer].append(json.loads(done.stdout.splitlines()[-1]))
+            if time.perf_counter() - began > SLOW and peer != "textgym":
+                slow.add(peer)
     if absent.pop("textgym", None):
         raise SystemExit(f"{row} failed: run it with --peer textgym to see why")
     line: dict[str, Any] = {"benchmark": "speed", "row": row, "device": args.device, "machine": platform.machine()}
@@ -89,13 +105,16 @@ def compare(row: str, args: argparse.Namespace) -> dict[str, Any]:
         if rounds:
             seconds = [each["seconds"] for each in rounds]
             line[peer] = rounds[-1] | {"seconds": round(statistics.median(seconds), 4)}
-            ratio = statistics.median(theirs / own for theirs, own in zip(seconds, ours, strict=True))
-            line[peer]["times_textgym"] = round(ratio, 2)
+            ratios = [theirs / own for theirs, own in zip(seconds, ours, strict=False)]  # a slow peer's are fewer
+            line[peer] |= {
+                "times_textgym": round(statistics.median(ratios), 2),
+                "ratios": [round(r, 2) for r in ratios],
+            }
     return line
 
 
 def measure(row: str, peer: str, device: str, gguf: str | None) -> Measured:
-    """Measure one peer once: the median of three repetitions after one that warms up."""
+    """Measure one peer: what it repeats for two seconds, after one time that warms up."""
     import torch
 
     if row == "envs":
@@ -105,19 +124,21 @@ def measure(row: str, peer: str, device: str, gguf: str | None) -> Measured:
     else:
         work = update(peer, device, row.removeprefix("update-"))
     work()
-    seconds, extra = [], {}
-    for _ in range(3):
+    seconds: list[float] = []
+    tokens = 0
+    while sum(seconds) < 2:
         if device == "cuda":
             torch.cuda.synchronize()
         began = time.perf_counter()
-        extra = work()
+        extra = dict(work())
         if device == "cuda":
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - began)
+        tokens += extra.pop("tokens", 0)
     result = {"seconds": statistics.median(seconds), **extra}
-    if "tokens" in result:  # lengths as they fall differ from peer to peer: seconds for 1000 tokens
-        result["tokens_per_second"] = round(result["tokens"] / result["seconds"])
-        result["seconds"] *= 1000 / result.pop("tokens")
+    if tokens:  # lengths as they fall differ from time to time: seconds for 1000 tokens
+        result["tokens_per_second"] = round(tokens / sum(seconds))
+        result["seconds"] = 1000 * sum(seconds) / tokens
     if floor := result.pop("floor_bytes", None):
         name = torch.cuda.get_device_name() if device == "cuda" else ""
         known = [rate for part, rate in BANDWIDTH.items() if part in name]
@@ -244,16 +265,25 @@ def update(peer: str, device: str, which: str) -> Callable[[], Measured]:
     policy = make_policy(which, device, None)
     if peer == "textgym":
         from textgym.agents import GRPO
+        from textgym.bench.meter import Meter
 
         agent = GRPO(
             policy, "TextMath-v0", prompts_per_update=prompts, group_size=group, max_new_tokens=new_tokens,
             learning_rate=1e-6, drop_zero_variance=False,
         )  # fmt: skip
 
+        meter = Meter(agent)
+
         def ours() -> Measured:
+            before, began = dict(meter.costs), time.perf_counter()
             metrics = agent.update()
             agent.num_updates += 1
-            return {"ep_len_mean": round(metrics["rollout/ep_len_mean"], 1)}
+            seconds = time.perf_counter() - began
+            shares = {
+                f"share_{part}": round((meter.costs[f"seconds_{part}"] - before[f"seconds_{part}"]) / seconds, 3)
+                for part in ("env", "sampling")
+            }
+            return {"ep_len_mean": round(metrics["rollout/ep_len_mean"], 1)} | shares
 
         return ours
     return trl_update(policy, prompts, group, new_tokens, device)
