@@ -1,7 +1,6 @@
 """The page in a real browser, from a file."""
 
 import json
-import shutil
 import time
 
 import pytest
@@ -10,28 +9,6 @@ pytest.importorskip("jinja2", reason="needs pip install 'textgym[bench]'")
 
 from textgym.agents.labelling.page import visible
 from textgym.report import write_report
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMEDRIVER = shutil.which("chromedriver")
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs pip install selenium")
-    if CHROMIUM is None or CHROMEDRIVER is None:
-        pytest.skip("no chromium and chromedriver are installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for switch in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "disable-dev-shm-usage", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
-        f"user-data-dir={tmp_path_factory.mktemp('profile')}",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    yield driver
-    driver.quit()
 
 
 def show(browser, folder):
@@ -120,3 +97,19 @@ def test_nothing_is_wider_than_the_screen(make_matrix, browser):
         script = "const {scrollWidth, clientWidth} = document.documentElement; return [scrollWidth, clientWidth]"
         scrolled, visible_width = browser.execute_script(script)
         assert scrolled == visible_width and width - 20 <= visible_width <= width
+
+
+@pytest.mark.parametrize(("ci", "outcome"), [("", pytest.skip.Exception), ("true", pytest.fail.Exception)])
+def test_in_ci_an_installed_browser_must_start(request, monkeypatch, tmp_path, ci, outcome):
+    (tmp_path / "chromium").touch(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", ci)
+    with pytest.raises(outcome, match="a browser needs chromedriver"):
+        request.getfixturevalue("browser")
+
+
+def test_without_chromium_a_browser_is_skipped(request, monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.skip.Exception, match="a browser needs chromium and chromedriver"):
+        request.getfixturevalue("browser")

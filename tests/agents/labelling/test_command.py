@@ -1,7 +1,6 @@
 """``textgym label`` as it is run: in this process up to the server, and as a process of its own in a real browser."""
 
 import re
-import shutil
 import socket
 import sqlite3
 import subprocess
@@ -19,9 +18,6 @@ from textgym.agents.labelling import page
 from textgym.agents.labelling.store import LabelStore
 from textgym.agents.preferences import Preference, read_preferences
 from textgym.cli import main
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-CHROMEDRIVER = shutil.which("chromedriver")
 
 
 def label(*arguments):
@@ -139,25 +135,6 @@ def serve(store):
     yield start
     for server in servers:
         server.kill()
-
-
-@pytest.fixture
-def browser(tmp_path):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="needs pip install selenium")
-    if CHROMIUM is None or CHROMEDRIVER is None:
-        pytest.skip("no chromium and chromedriver are installed")
-    options = webdriver.ChromeOptions()
-    options.binary_location = CHROMIUM
-    for switch in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "disable-dev-shm-usage", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
-        f"user-data-dir={tmp_path / 'profile'}",
-    ):  # fmt: skip
-        options.add_argument(f"--{switch}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(CHROMEDRIVER))
-    yield driver
-    driver.quit()
 
 
 class Annotator:
