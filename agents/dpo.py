@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from textgym.agents.agent import AgentConfig
+from textgym.agents.answers import answer_in
 from textgym.agents.distributed import mean, total
 from textgym.agents.on_policy import OnPolicyAgent, OnPolicyConfig, mean_metrics, rollout_metrics
 from textgym.agents.policy import CausalLM, Evaluated
@@ -82,8 +83,9 @@ class DPO(OnPolicyAgent):
             return metrics
         self.write_transcripts(
             [
-                {"prompt": batch.prompts[i], "chosen": batch.responses[i], "rejected": batch.responses[i + 1]}
+                {"prompt": batch.prompts[i], "chosen": chosen, "rejected": rejected}
                 for i in range(0, min(8, len(batch.prompts)), 2)
+                for chosen, rejected in [map(answer_in, batch.messages[i : i + 2])]
             ]
         )
         assert self.reference is not None

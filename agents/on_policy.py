@@ -16,6 +16,7 @@ from torch import Tensor
 from textgym.agents import sharding
 from textgym.agents.advantages import zero_variance
 from textgym.agents.agent import Agent, AgentConfig
+from textgym.agents.answers import answer_in
 from textgym.agents.distributed import gather, gather_object, mean, total
 from textgym.agents.losses import Norm, kl_penalty, loss_weights, masked_mean
 from textgym.agents.policy import CausalLM, Evaluated
@@ -205,7 +206,7 @@ class OnPolicyAgent(Agent):
             [
                 {
                     "prompt": rollout.prompts[i],
-                    "response": rollout.responses[i],
+                    "response": answer_in(rollout.messages[i]),
                     "reward": returns[i],
                     "advantage": advantages[i].item(),
                     "status": rollout.statuses[i],

@@ -59,6 +59,8 @@ class Rollout:
     """``info["reward_status"]``: ``ok``, ``timeout`` or ``error``."""
     tasks: list[str]
     """``info["task"]``, which names the task of each row where there are several; else empty texts."""
+    messages: list[list[dict[str, str]]]
+    """``info["messages"]``: who said what in each row, as role/content dicts, from the prompt to the end."""
     monitors: dict[str, Tensor] = field(default_factory=dict)
     """float32 (B,) under the names of ``info``: the parts of the reward (``reward/...``) and what ``MonitorReward``
     watches (``monitor/...``); NaN where a row has none."""
@@ -95,7 +97,7 @@ class Rollout:
             cut(self.action_mask), cut(self.logprobs), cut(self.rewards), self.group_ids[rows], self.terminated[rows],
             self.truncated[rows], self.cut[rows], self.successes[rows], [self.prompts[i] for i in picked],
             [self.responses[i] for i in picked], [self.statuses[i] for i in picked], [self.tasks[i] for i in picked],
-            {name: values[rows] for name, values in self.monitors.items()},
+            [self.messages[i] for i in picked], {name: values[rows] for name, values in self.monitors.items()},
         )  # fmt: skip
 
 
@@ -155,6 +157,7 @@ class Row:
     response: str = ""
     status: str = "ok"
     task: str = ""
+    messages: list[dict[str, str]] = field(default_factory=list)
     monitors: dict[str, float] = field(default_factory=dict)
     success: bool = False
     terminated: bool = False
@@ -388,6 +391,8 @@ def _note_end(row: Row, infos: dict[str, Any], i: int) -> None:
         row.status = str(infos["reward_status"][i])
     if "task" in infos and infos["_task"][i]:
         row.task = str(infos["task"][i])
+    if "messages" in infos and infos["_messages"][i]:
+        row.messages = infos["messages"][i]
     for name in infos:
         if name.startswith(("reward/", "monitor/")) and infos[f"_{name}"][i]:
             row.monitors[name] = float(infos[name][i])
@@ -420,8 +425,13 @@ def stack(policy: CausalLM, rows: list[Row], group_ids: Any) -> Rollout:
         responses=[row.response for row in rows],
         statuses=[row.status for row in rows],
         tasks=[row.task for row in rows],
+        messages=[row.messages or _one_turn(row) for row in rows],
         monitors={
             name: torch.tensor([row.monitors.get(name, torch.nan) for row in rows], device=device)
             for name in dict.fromkeys(name for row in rows for name in row.monitors)
         },
     )
+
+
+def _one_turn(row: Row) -> list[dict[str, str]]:
+    return [{"role": "user", "content": row.prompt}, {"role": "assistant", "content": row.response}]

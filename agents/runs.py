@@ -4,6 +4,7 @@
 
 - ``config.json``: the settings and hyperparameters, all that ``resume`` needs besides the checkpoint.
 - ``before.json``: the evaluation before training.
+- ``answers.jsonl``: greedy answers to the first held-out problems, before training and, once it has ended, after.
 - ``metrics.jsonl``, ``progress.csv``, ``tensorboard/``: what each update reports (after a resume also
   ``progress_from_<update>.csv``).
 - ``transcripts.jsonl``: a group of answers, now and then.
@@ -21,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +42,8 @@ AGENTS = {
     "dpo": "DPO",
     "sft": "SFT",
 }
+SHOWN = 100
+"""To so many held-out problems a run keeps the answers."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -157,10 +161,11 @@ class Run:
         path = self.out / "before.json"
         [is_measured] = anywhere(path.exists())
         if not is_measured:
-            before = self._evaluate()
+            before, answers = self._evaluate("before")
             if self.is_main_process:
                 self.out.mkdir(parents=True, exist_ok=True)
                 _write_json(self.out / "config.json", _config_values(self.settings, self.config))
+                _write_lines(self.out / "answers.jsonl", answers)
                 _write_json(path, before)
             processes().wait_for_everyone()
         return read_json(path)
@@ -178,9 +183,12 @@ class Run:
         """Save the model, evaluate, write the summary and the curve, and return the summary."""
         from textgym.agents.distributed import processes
 
-        after = self._evaluate()
+        after, answers = self._evaluate("after")
         self.agent.policy.save(self.out / "model")
         if self.is_main_process:
+            path = self.out / "answers.jsonl"
+            first = read_lines(path) if path.is_file() else [{}] * len(answers)  # of a run begun before there were any
+            _write_lines(path, [before | after for before, after in zip(first, answers, strict=False)])
             self._write_outcome(after)
         processes().wait_for_everyone()
         return read_json(self.out / "summary.json")
@@ -202,16 +210,16 @@ class Run:
         plot_curve(self.out / "curve.png", summary, metrics)
         _write_json(self.out / "summary.json", summary)
 
-    def _evaluate(self) -> dict[str, Any]:
-        return dataclasses.asdict(
-            agents.evaluate(
-                self.agent.policy,
-                self.settings.env,
-                self.settings.eval_episodes,
-                max_new_tokens=self.config.max_new_tokens,
-                **self.settings.env_kwargs,
-            )
+    def _evaluate(self, when: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        """Return the held-out success, and the lines of ``answers.jsonl``."""
+        from textgym.agents.answers import lines_of
+        from textgym.agents.evaluation import evaluate_with_answers
+
+        settings = {"max_new_tokens": self.config.max_new_tokens, **self.settings.env_kwargs}
+        rates, answers = evaluate_with_answers(
+            self.agent.policy, self.settings.env, self.settings.eval_episodes, **settings
         )
+        return dataclasses.asdict(rates), lines_of(answers, when, min(SHOWN, rates.problems))
 
 
 def agent_named(name: str) -> Any:
@@ -254,7 +262,12 @@ def read_config(out: str | Path) -> tuple[RunSettings, Any]:
 
 def read_metrics(out: str | Path) -> list[dict[str, Any]]:
     """Return what each update reported."""
-    return [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return read_lines(Path(out) / "metrics.jsonl")
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the objects in the lines of a file."""
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -331,6 +344,12 @@ def _config_values(settings: RunSettings, config: Any) -> dict[str, Any]:
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
     path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+
+
+def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
+    fresh = path.with_name(path.name + ".new")  # a kill leaves the old file or the new one
+    fresh.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    fresh.replace(path)
 
 
 def _has_checkpoint(out: Path) -> bool:

@@ -12,7 +12,7 @@ import torch
 from textgym.agents import GRPO, SFT, CausalLM, evaluate
 from textgym.agents.on_policy import OnPolicyAgent
 from textgym.bench.controls import CoinFlips
-from textgym.bench.measure import Answers, held_out, measure_model, measure_player, pair_up
+from textgym.bench.measure import held_out, measure_model, measure_player
 from textgym.bench.meter import Meter
 
 SUMS: dict[str, Any] = {"difficulty": 2}
@@ -38,9 +38,16 @@ def test_few_problems_are_asked_once_each(tiny: CausalLM) -> None:
     assert measured["problems"] == 9
 
 
-def test_a_game_is_shown_with_all_its_turns(tiny: CausalLM) -> None:
+def test_a_game_is_shown_with_who_said_what(tiny: CausalLM) -> None:
+    """The last message of the env says how the last answer but one went."""
     _, answers = measure_model(tiny, "TextGuessNumber-v0", 3, max_new_tokens=4, seed=0, env_kwargs={})
-    assert any("higher" in text or "lower" in text for text in answers["greedy"].responses)
+    assert answers["greedy"].prompts == held_out("TextGuessNumber-v0", 3, {})
+    dialogues = [answer for answer in answers["greedy"].responses if isinstance(answer, list)]
+    assert dialogues
+    for messages in dialogues:
+        assert [message["role"] for message in messages] == ["assistant", "user"] * (len(messages) // 2) + ["assistant"]
+        assert not any("higher" in m["content"] or "lower" in m["content"] for m in messages[::2])
+        assert all(m["content"] and m["content"] == m["content"].strip() for m in messages[1::2])
 
 
 @pytest.mark.parametrize("env_id", ["TextMathTokens-v0", "TextGuessNumberTokens-v0", "TextSortTokens-v0"])
@@ -64,16 +71,6 @@ def test_a_player_that_repeats_the_solutions_is_perfect_and_a_silent_one_never_r
     assert answers["greedy"].prompts == prompts
     silent, _ = measure_player(lambda obs, greedy: np.full(len(obs), stop), env_id, 20, env_kwargs={})
     assert silent["greedy"] == silent["sampled"] == 0.0
-
-
-def test_answers_are_paired_by_problem() -> None:
-    before, after = Answers(["p", "q"], ["1", "2"], [0.0, 1.0], [False, True]), Answers(["p"], ["3"], [1.0], [True])
-    assert pair_up(before, after, 1) == [
-        {
-            "prompt": "p", "response_before": "1", "reward_before": 0.0, "success_before": False,
-            "response_after": "3", "reward_after": 1.0, "success_after": True,
-        }
-    ]  # fmt: skip
 
 
 def test_resampled_and_dropped_answers_are_counted(tiny: CausalLM, monkeypatch: pytest.MonkeyPatch) -> None:

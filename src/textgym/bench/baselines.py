@@ -9,12 +9,13 @@ import gymnasium as gym
 import numpy as np
 from numpy.typing import NDArray
 
+from textgym.agents.answers import Answers, answer_in, pair_up
 from textgym.agents.evaluation import evaluate_samples
 from textgym.agents.policy import CausalLM
 from textgym.bench.classic import sampled_rates
 from textgym.bench.learning import beginning, policy_sha256
 from textgym.bench.matrix import Cell
-from textgym.bench.measure import Answers, held_out, measure_model, measure_player, pair_up
+from textgym.bench.measure import held_out, measure_model, measure_player
 from textgym.bench.outcome import Outcome, Tell
 
 
@@ -49,7 +50,7 @@ def _oracle(cell: Cell, folder: Path) -> Outcome:
             response = env.unwrapped.solution()
             _, reward, terminated, truncated, info = env.step(response)
             total, ended = total + float(reward), terminated or truncated
-        responses.append(response)
+        responses.append(answer_in(info["messages"]))
         rewards.append(total)
         successes.append(bool(info["is_success"]))
     rate, reward = float(np.mean(successes)), float(np.mean(rewards))

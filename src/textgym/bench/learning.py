@@ -13,6 +13,7 @@ from typing import Any
 
 from stable_baselines3.common.callbacks import BaseCallback
 
+from textgym.agents.answers import Answers, pair_up
 from textgym.agents.evaluation import evaluate_samples
 from textgym.agents.loading import TINY
 from textgym.agents.policy import CausalLM
@@ -21,7 +22,7 @@ from textgym.bench.contenders import CONTENDERS
 from textgym.bench.controls import CoinFlips
 from textgym.bench.files import append_line, keep_lines, read_json, read_lines, sha256_of_files, write_json
 from textgym.bench.matrix import Cell
-from textgym.bench.measure import Answers, measure_model, pair_up
+from textgym.bench.measure import measure_model
 from textgym.bench.meter import COSTS, Meter
 from textgym.bench.outcome import Outcome, Tell
 from textgym.bench.reward_models import fit_reward_model, training_settings

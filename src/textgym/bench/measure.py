@@ -9,12 +9,11 @@
 - ``unscored``: responses whose reward could not be computed, which count neither way; a rate of none is None;
 - ``problems``: how many distinct ones; with n of them the standard error of a rate p is sqrt(p (1 - p) / n).
 
-and beside it what was answered: one ``Answers`` for each kind.
+and beside it what was answered: ``Answers`` of each kind.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable
 from typing import Any
@@ -24,22 +23,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from textgym.agents.answers import Answers, answer_in, answers_of
 from textgym.agents.evaluation import play_problems
 from textgym.agents.policy import CausalLM
-from textgym.agents.rollout import Rollout, concatenate
+from textgym.agents.rollout import concatenate
 
 Act = Callable[[NDArray[Any], bool], NDArray[np.int64]]
 """From observations (n, window), and whether to be greedy, to tokens (n,)."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Answers:
-    """What was answered to each of n held-out problems, in their order."""
-
-    prompts: list[str]
-    responses: list[str]
-    rewards: list[float]
-    successes: list[bool]
 
 
 def held_out(env_id: str, wanted: int, env_kwargs: dict[str, Any]) -> list[str]:
@@ -71,9 +61,7 @@ def measure_model(
     for kind, temperature in ("greedy", 0.0), ("sampled", 1.0):
         settings = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed, **env_kwargs}
         rollout = concatenate(play_problems(policy, env_id, range(count), **settings))
-        answers[kind] = Answers(
-            rollout.prompts, _texts(policy, rollout), rollout.returns.tolist(), rollout.successes.tolist()
-        )
+        answers[kind] = answers_of([rollout])
         measured |= _rates(kind, answers[kind], rollout.lengths.tolist(), rollout.cut.tolist())
         unscored += int((~torch.isfinite(rollout.returns)).sum())
         if kind == "sampled":
@@ -107,37 +95,20 @@ def _play_tokens(
     tokenizer = env.unwrapped.tokenizer
     running = np.ones(count, bool)
     returns, lengths, successes = np.zeros(count), np.zeros(count, int), np.zeros(count, bool)
-    tokens: list[list[int]] = [[] for _ in prompts]
+    responses: list[Any] = [""] * count
     while running.any():
         actions = np.where(running, act(observations, greedy), tokenizer.stop_id)
         observations, rewards, terminations, truncations, infos = env.step(actions)
         returns += np.where(running, rewards, 0.0)
         lengths += running
-        for row in np.flatnonzero(running):
-            tokens[row].append(int(actions[row]))
         ended = running & (terminations | truncations)
         if ended.any():
             successes |= ended & infos["is_success"]
+            for row in np.flatnonzero(ended):
+                responses[row] = answer_in(infos["messages"][row])
         running &= ~ended
     env.close()
-    return Answers(
-        prompts, [tokenizer.decode(t) for t in tokens], returns.tolist(), successes.tolist()
-    ), lengths.tolist()
-
-
-def pair_up(before: Answers, after: Answers, count: int) -> list[dict[str, Any]]:
-    """Return the answers to the first problems side by side."""
-    return [
-        {
-            "prompt": before.prompts[i],
-            **{
-                f"{name}_{when}": getattr(answers, names)[i]
-                for when, answers in (("before", before), ("after", after))
-                for name, names in (("response", "responses"), ("reward", "rewards"), ("success", "successes"))
-            },
-        }
-        for i in range(min(count, len(before.prompts)))
-    ]
+    return Answers(prompts, responses, returns.tolist(), successes.tolist()), lengths.tolist()
 
 
 def _rates(kind: str, answers: Answers, lengths: list[int], cut: list[bool] | None) -> dict[str, Any]:
@@ -152,10 +123,3 @@ def _rates(kind: str, answers: Answers, lengths: list[int], cut: list[bool] | No
 
 def _mean(values: list[Any]) -> float | None:
     return float(np.mean(values)) if values else None
-
-
-def _texts(policy: CausalLM, rollout: Rollout) -> list[str]:
-    """Return the responses, or where there were several turns the whole rest of the dialogue."""
-    several = (rollout.token_mask & ~rollout.action_mask).any(1).tolist()
-    rows = zip(rollout.tokens, rollout.token_mask, several, rollout.responses, strict=True)
-    return [policy.tokenizer.decode(ids[mask].tolist()) if turns else text for ids, mask, turns, text in rows]
