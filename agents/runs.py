@@ -22,6 +22,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import platform
+import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -117,6 +118,7 @@ class Run:
         self.out = out
         self.settings = settings
         self.config = config
+        self.git_commit = git_commit()  # what runs, whatever is checked out in the meantime
         env = gym.make(settings.env, **settings.env_kwargs)
         if settings.monitor:
             env = MonitorReward(env)
@@ -205,7 +207,8 @@ class Run:
             "after": after,
             "seconds": metrics[-1]["time/time_elapsed"],
             "samples": self.agent.num_timesteps,
-            "versions": _versions(),
+            "versions": versions(),
+            "git_commit": self.git_commit,
         }
         plot_curve(self.out / "curve.png", summary, metrics)
         _write_json(self.out / "summary.json", summary)
@@ -274,6 +277,34 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a file."""
     values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return values
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of all that a run's numbers hang on."""
+    import torch
+    import transformers
+
+    return {
+        "textgym": textgym.__version__,
+        "torch": torch.__version__,
+        "transformers": transformers.__version__,
+        "gymnasium": gym.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def git_commit() -> str | None:
+    """Return the commit of textgym's checkout, with "-dirty" if its files were changed; None where there is none."""
+    root = Path(textgym.__file__).parents[2]
+    where = [f"--git-dir={root / '.git'}", f"--work-tree={root}"]
+    describe = ["describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        told = subprocess.run(
+            ["git", "--no-optional-locks", *where, *describe], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return told.stdout.strip()
 
 
 def plot_curve(path: Path, summary: dict[str, Any], metrics: list[dict[str, Any]]) -> None:
@@ -364,16 +395,3 @@ def _forget_transcripts(out: Path, num_updates: int) -> None:
         lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
         done = [line for line in lines if line.endswith("}\n") and json.loads(line)["update"] < num_updates]
         path.write_text("".join(done), encoding="utf-8")
-
-
-def _versions() -> dict[str, str]:
-    import torch
-    import transformers
-
-    return {
-        "textgym": textgym.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "gymnasium": gym.__version__,
-        "python": platform.python_version(),
-    }

@@ -1,8 +1,11 @@
 """What surrounds a training run: its presets and its curve. The runs themselves are in tests/commands/test_train.py."""
 
+import subprocess
+
 import numpy as np
 import pytest
 
+import textgym
 from textgym.agents import runs
 
 
@@ -54,3 +57,42 @@ def test_a_run_can_watch_the_answers(tmp_path, monitor):
     watched = {name for name in runs.read_metrics(tmp_path / "run")[0] if name.startswith("monitor/")}
     names = {"words", "distinct_1", "distinct_2", "repetition", "identical"}
     assert watched == ({f"monitor/{name}" for name in names} if monitor else set())
+
+
+@pytest.fixture
+def checkout(tmp_path, monkeypatch):
+    """A function that runs git in a checkout of one commit, in which the package stands."""
+    package = tmp_path / "src" / "textgym"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+    monkeypatch.setattr(textgym, "__file__", str(package / "__init__.py"))
+
+    def git(*arguments):
+        command = ["git", "-C", str(tmp_path), "-c", "user.name=x", "-c", "user.email=x@x", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        git("init")
+    except FileNotFoundError:
+        pytest.skip("git is not installed")
+    git("add", ".")
+    git("commit", "-m", "x")
+    return git
+
+
+def test_the_commit_is_named_and_whether_files_were_changed(checkout, tmp_path):
+    head = checkout("rev-parse", "HEAD")
+    checkout("tag", "v1")
+    (tmp_path / "untracked").touch()
+    assert runs.git_commit() == head and len(head) == 40
+    (tmp_path / "src" / "textgym" / "__init__.py").write_text("changed")
+    assert runs.git_commit() == f"{head}-dirty"
+
+
+def test_an_installed_package_has_no_commit_nor_has_one_without_git(checkout, tmp_path, monkeypatch):
+    site = tmp_path / ".venv" / "lib" / "python3" / "site-packages" / "textgym"  # in somebody's checkout
+    monkeypatch.setattr(textgym, "__file__", str(site / "__init__.py"))
+    assert runs.git_commit() is None
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert runs.git_commit() is None

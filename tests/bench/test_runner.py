@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from textgym.agents.runs import git_commit
 from textgym.bench.matrix import Cell, Matrix, Protocol
 from textgym.bench.runner import State, run_cells
 
@@ -59,6 +60,8 @@ def test_a_finished_cell_has_its_files(finished: Path) -> None:
         result = result_of(folder)
         assert result["score"] == result["after"]["greedy"]
         assert {"pass@1", "pass@2", "sampled", "problems"} <= set(result["after"])
+        assert (result["git_commit"] is None) == (git_commit() is None)
+        assert {"textgym", "torch", "stable_baselines3"} <= set(result["versions"])
         curve = lines_of(folder / "curve.jsonl")
         assert len(curve) == 3
         assert curve[0]["episodes"] == 0

@@ -40,6 +40,7 @@ def test_train(train, tmp_path, capsys):
     assert (summary["env"], summary["env_kwargs"], summary["agent"]) == ("TextMath-v0", {"difficulty": 1}, "grpo")
     assert (summary["seed"], summary["samples"]) == (0, 64)
     assert set(summary["versions"]) == {"textgym", "torch", "transformers", "gymnasium", "python"}
+    assert (summary["git_commit"] is None) == (runs.git_commit() is None)
     for rates in (summary["before"], summary["after"]):
         assert 0 <= rates["greedy"] <= 1 and 0 <= rates["sampled"] <= 1 and 0 < rates["problems"] <= 20
     assert summary["seconds"] > 0

@@ -27,7 +27,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import textgym
 from textgym.bench.contenders import CONTENDERS
 from textgym.bench.files import append_line, read_json, sha256_of_texts, write_json
 from textgym.bench.matrix import Cell
@@ -39,6 +38,9 @@ def run_cell(folder: str | Path) -> dict[str, Any]:
     if (folder / "result.json").is_file():
         result: dict[str, Any] = read_json(folder / "result.json")
         return result
+    import stable_baselines3
+
+    from textgym.agents.runs import git_commit, versions
     from textgym.bench.baselines import run_baseline
     from textgym.bench.classic import run_classic
     from textgym.bench.learning import policy_sha256, run_learning
@@ -46,6 +48,7 @@ def run_cell(folder: str | Path) -> dict[str, Any]:
 
     cell = Cell.from_json(read_json(folder / "cell.json"))
     kinds = {"learning": run_learning, "classic": run_classic, "baseline": run_baseline}
+    commit = git_commit()  # before a run of hours, in which another may be checked out
     outcome = kinds[CONTENDERS[cell.agent].kind](cell, folder, _teller(folder, cell.budget))
     (folder / "answers.jsonl").unlink(missing_ok=True)
     for pair in outcome.answers:
@@ -59,7 +62,8 @@ def run_cell(folder: str | Path) -> dict[str, Any]:
         "reward_sha256": policy_sha256(str(reward)) if reward.is_dir() else None,
         "problems_sha256": sha256_of_texts(held_out(cell.env, cell.protocol.problems, cell.env_kwargs)),
         "machine": _machine(),
-        "versions": _versions(),
+        "versions": {**versions(), "stable_baselines3": stable_baselines3.__version__},
+        "git_commit": commit,
         "finished": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
     }
     write_json(folder / "result.json", result)
@@ -100,19 +104,3 @@ def _processor() -> str:
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def _versions() -> dict[str, str]:
-    import gymnasium
-    import stable_baselines3
-    import torch
-    import transformers
-
-    return {
-        "textgym": textgym.__version__,
-        "torch": torch.__version__,
-        "transformers": transformers.__version__,
-        "stable_baselines3": stable_baselines3.__version__,
-        "gymnasium": gymnasium.__version__,
-        "python": platform.python_version(),
-    }
