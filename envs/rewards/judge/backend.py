@@ -28,8 +28,8 @@ class Refusal(Exception):
 class Backend(Protocol):
     """Any function of a prompt; several threads may call it at once.
 
-    It raises ``TimeoutError`` where it has waited too long, ``Refusal`` where it will not answer, and anything else
-    where it failed. It may also say
+    It raises ``TimeoutError`` where it has waited too long, ``Refusal`` where it will not answer, ``ConnectionError``
+    where there is nobody to ask, and anything else where it failed. It may also say
 
     - ``name: str``: which model this is, with all the settings that change its replies; what a cache keeps them under.
     - ``time_limit: float``: the most seconds that one call takes.

@@ -11,6 +11,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlsplit
 
 from textgym.envs.rewards.judge.backend import Refusal, Reply
 
@@ -47,7 +48,7 @@ class OpenAIBackend:
             prices: of a million prompt tokens and a million completion tokens, for ``Reply.cost``.
 
         Raises:
-            ValueError: if no model is named, or a limit is out of range.
+            ValueError: if no model is named, the address is none, or a limit is out of range.
         """
         model = model or os.environ.get(_MODEL)
         if not model:
@@ -58,6 +59,8 @@ class OpenAIBackend:
             )
         self.model = model
         self.base_url = base_url or os.environ.get("OPENAI_BASE_URL") or "https://api.openai.com/v1"
+        if not _is_address(self.base_url):
+            raise ValueError(f"base_url must be like 'http://127.0.0.1:8000/v1', got {self.base_url!r}")
         self.max_tokens = max_tokens
         self.time_limit = time_limit
         self.retries = retries
@@ -72,6 +75,7 @@ class OpenAIBackend:
         """Return the reply.
 
         Raises:
+            ConnectionError: if there is no server, also where ``time_limit`` is over before all retries are made.
             TimeoutError: if ``time_limit`` is over.
             Refusal: if the server's filter or the model says that it refuses.
             RuntimeError: if the server fails, or sends what is no completion, or one that was cut.
@@ -81,21 +85,35 @@ class OpenAIBackend:
             import openai
         except ImportError as error:
             raise ImportError("a judge on a server needs 'pip install textgym[judge]'") from error
+        unreached: list[Exception] = []
         try:
-            completion = asyncio.run(asyncio.wait_for(self._ask(prompt), self.time_limit))
-        except (asyncio.TimeoutError, openai.APITimeoutError):
-            raise TimeoutError(f"{self.model} did not answer within {self.time_limit:g} s") from None
+            completion = asyncio.run(asyncio.wait_for(self._ask(prompt, unreached), self.time_limit))
+        except (asyncio.TimeoutError, openai.APIConnectionError) as error:
+            if unreached:
+                why = _root(unreached[0])
+                raise ConnectionError(f"{self.model}: no connection to {self.base_url} ({why})") from None
+            if isinstance(error, (asyncio.TimeoutError, openai.APITimeoutError)):
+                raise TimeoutError(f"{self.model} did not answer within {self.time_limit:g} s") from None
+            raise RuntimeError(f"{self.model}: no answer from the server ({error.__cause__!r})") from None
         except openai.APIStatusError as error:  # its text may show a part of the key
             raise RuntimeError(f"{self.model}: the server answered with status {error.status_code}") from None
-        except openai.APIConnectionError as error:
-            raise RuntimeError(f"{self.model}: no answer from the server ({error.__cause__!r})") from None
         return self._read(completion)
 
-    async def _ask(self, prompt: str) -> Any:
+    async def _ask(self, prompt: str, unreached: list[Exception]) -> Any:
+        """Return the completion; ``unreached`` holds why there is no server, where the last try found none."""
         import httpx2
         import openai
 
-        http = httpx2.AsyncClient(timeout=self.time_limit, event_hooks={"response": [_bound]})
+        class Client(httpx2.AsyncClient):
+            async def send(self, *args: Any, **kwargs: Any) -> httpx2.Response:
+                unreached.clear()
+                try:
+                    return await super().send(*args, **kwargs)
+                except httpx2.ConnectError as error:
+                    unreached.append(error)
+                    raise
+
+        http = Client(timeout=self.time_limit, event_hooks={"response": [_bound]})
         async with openai.AsyncOpenAI(
             api_key=os.environ.get("OPENAI_API_KEY") or "none",
             base_url=self.base_url,
@@ -127,6 +145,21 @@ class OpenAIBackend:
         tokens = [_count(getattr(usage, name, 0)) for name in ("prompt_tokens", "completion_tokens")]
         cost = sum(price * count / 1e6 for price, count in zip(self.prices, tokens, strict=True))
         return Reply(text, tokens[0], tokens[1], cost)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # of a port that is no number, or half an IPv6 address
+        return False
+
+
+def _root(error: BaseException) -> BaseException:
+    """Return what the system said, below what the libraries made of it."""
+    while below := error.__cause__ or error.__context__:
+        error = below
+    return error
 
 
 def _count(value: Any) -> int:

@@ -22,6 +22,8 @@ from textgym.envs.task import Problem, Score
 MODES = ("score", "pairwise")
 ATTEMPTS = 3
 """How often a backend is asked in all before a reply that cannot be read counts as an error."""
+CONNECTIONS = 3
+"""After so many calls in a row without a connection, nothing more is asked for the same batch."""
 PRINCIPLES = (
     "Answer the question that was asked, in words of your own; repeating it is no answer.",
     "Say it in a few whole sentences, without repeating yourself.",
@@ -45,7 +47,8 @@ class Judge:
     that no text contains. An answer that is empty, gives back the question, or has more than ``max_chars`` characters
     earns 0 without being shown. A reply that is no verdict is asked for again, three times in all; then, and where the
     backend refuses or fails, the reward is NaN with the status ``"error"``, after too long a time ``"timeout"``, and a
-    ``RuntimeWarning`` says why. It is never a number that was not said.
+    ``RuntimeWarning`` says why. It is never a number that was not said. After three calls in a row without a connection
+    the rest of the batch is an error at once; the next batch tries again.
 
     ``parts``: ``judge_tokens`` and ``judge_cost``, what the verdict took, or had taken when it was kept; in pairs
     also ``judge_disagreement``, 1 where the two orders disagree. ``usage`` counts what was really spent.
@@ -157,17 +160,20 @@ class Judge:
         return [_Question(*ahead), _Question(*behind, swapped=True)]
 
     def _ask_all(self, questions: Sequence[_Question] | dict[_Question, None]) -> dict[_Question, _Verdict]:
+        ask = functools.partial(self._ask, line=_Line())
         if len(questions) < 2 or self.concurrency == 1:
-            return {question: self._ask(question) for question in questions}
+            return {question: ask(question) for question in questions}
         with ThreadPoolExecutor(min(self.concurrency, len(questions))) as pool:
-            return dict(zip(questions, pool.map(self._ask, questions), strict=True))
+            return dict(zip(questions, pool.map(ask, questions), strict=True))
 
-    def _ask(self, question: _Question) -> _Verdict:
-        """Return the verdict, from the cache or the backend."""
+    def _ask(self, question: _Question, line: _Line) -> _Verdict:
+        """Return the verdict, from the cache or, if the line to it is not dead, the backend."""
         kept = self.cache.get(self.name, question.prompt) if self.cache else None
         if kept is not None and (value := self._read(kept.text, question)) is not None:
             self._count(cached=1)
             return _Verdict(value, tokens=kept.prompt_tokens + kept.completion_tokens, cost=kept.cost)
+        if line.dead:
+            return _Verdict(np.nan, "error", line.dead)
         prompt, spent = question.prompt, Reply("")
         note = f"a reply that is no verdict, {ATTEMPTS} times"
         status = "error"
@@ -183,7 +189,10 @@ class Judge:
             except Exception as error:
                 self._count(calls=1, **{"refusals" if isinstance(error, Refusal) else "errors": 1})
                 note = f"{type(error).__name__}: {error}"[:300]
+                if isinstance(error, ConnectionError):
+                    line.failed(note)
                 break
+            line.answered()
             spent = _add(spent, reply)
             self._count(calls=1, tokens=reply.prompt_tokens + reply.completion_tokens, cost=reply.cost)
             if value is not None:
@@ -274,6 +283,26 @@ class _Question:
     code: str
     swapped: bool = False
     """Whether the response stands second."""
+
+
+class _Line:
+    """The connection to a backend, during one batch; several threads may use it at once."""
+
+    def __init__(self) -> None:
+        self.dead = ""
+        """Why nothing more is asked, if so."""
+        self._failures = 0
+        self._lock = threading.Lock()
+
+    def failed(self, note: str) -> None:
+        with self._lock:
+            self._failures += 1
+            if self._failures == CONNECTIONS:
+                self.dead = note
+
+    def answered(self) -> None:
+        with self._lock:
+            self._failures = 0
 
 
 @dataclass(frozen=True)

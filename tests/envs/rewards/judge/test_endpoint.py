@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import time
 
 import numpy as np
@@ -136,11 +137,62 @@ def test_a_closed_connection_is_an_error(fake_server, backend, how):
         assert_failed(score(backend()), "error")
 
 
-def test_no_server_is_an_error(fake_server, backend):
-    there = backend()
+@pytest.mark.parametrize("settings", [{"retries": 0}, {"retries": 4, "time_limit": 2.0}])
+def test_no_server_is_an_error_also_where_time_is_short(fake_server, backend, settings):
+    there = backend(**settings)
     fake_server.close()
-    with pytest.warns(RuntimeWarning, match="no answer from the server"):
-        assert_failed(score(there), "error")
+    with pytest.warns(RuntimeWarning, match=r"fake: no connection to http://127\.0\.0\.1.*Connect call failed"):
+        judge = assert_failed(score(there), "error")
+    assert (judge.usage.errors, judge.usage.timeouts) == (1, 0)
+
+
+def test_a_host_that_nobody_knows_is_an_error():
+    nowhere = OpenAIBackend("fake", base_url="http://nowhere.invalid/v1", retries=0)
+    with pytest.warns(RuntimeWarning, match=r"no connection to http://nowhere\.invalid/v1"):
+        assert_failed(score(nowhere), "error")
+
+
+def test_a_server_that_hangs_after_it_was_not_there_is_a_time_out(fake_server, backend, monkeypatch):
+    """Of the tries of one call, the last one says what was wrong."""
+    import httpx2
+
+    send, tries = httpx2.AsyncClient.send, []
+
+    async def refused_once(client, *args, **kwargs):
+        tries.append(args)
+        if len(tries) == 1:
+            raise httpx2.ConnectError("refused")
+        return await send(client, *args, **kwargs)
+
+    monkeypatch.setattr(httpx2.AsyncClient, "send", refused_once)
+    fake_server.behave = [fake_server.hang]
+    with pytest.warns(RuntimeWarning, match="did not answer within 2 s"):
+        assert_failed(score(backend(retries=4, time_limit=2.0)), "timeout")
+    assert len(tries) == 2
+
+
+def test_a_batch_ends_where_there_is_no_server_and_the_next_one_tries_again(fake_server, backend):
+    there = backend()
+    answers = [f"Answer {i}." for i in range(12)]
+    url, there.base_url = there.base_url, "http://127.0.0.1:1/v1"
+    judge = Judge(backend=there, concurrency=2)
+    with pytest.warns(RuntimeWarning, match="12 of 12 verdicts failed, the first with ConnectionError"):
+        found = judge([QUESTION] * 12, answers)
+    assert set(found.status) == {"error"} and np.isnan(found.total).all()
+    assert 3 <= judge.usage.calls <= 4  # the fourth may have been under way
+    there.base_url = url
+    assert judge([QUESTION] * 12, answers).total.tolist() == [6 / 9] * 12
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8000/v1", "ftp://host/v1", "/v1", "http://", "http://[::1", "http://h:99999"]
+)
+def test_what_is_no_address_is_named(url, monkeypatch):
+    with pytest.raises(ValueError, match=f"base_url must be like .* got '{re.escape(url)}'"):
+        OpenAIBackend("fake", base_url=url)
+    monkeypatch.setenv("OPENAI_BASE_URL", url)
+    with pytest.raises(ValueError, match="base_url must be like"):
+        OpenAIBackend("fake")
 
 
 LIES = [

@@ -237,6 +237,45 @@ def test_failures_are_statuses_and_are_not_tried_again(error, status, count):
     assert getattr(judge.usage, count) == judge.usage.calls == 1
 
 
+def test_a_line_that_is_lost_now_and_then_does_not_end_a_batch(scores):
+    good, calls = scores(4), []
+
+    def shaky(prompt):
+        calls.append(prompt)
+        if len(calls) % 3:
+            raise ConnectionError("lost")
+        return good(prompt)
+
+    with pytest.warns(RuntimeWarning, match="6 of 9 verdicts failed, the first with ConnectionError: lost"):
+        found = Judge(backend=shaky, concurrency=1)([QUESTION] * 9, [f"Number {i}." for i in range(9)])
+    assert found.status == ["error", "error", "ok"] * 3 and len(calls) == 9
+
+
+def test_errors_of_another_kind_do_not_end_a_batch():
+    calls = []
+
+    def broken(prompt):
+        calls.append(prompt)
+        raise RuntimeError("status 500")
+
+    with pytest.warns(RuntimeWarning, match="9 of 9"):
+        Judge(backend=broken, concurrency=1)([QUESTION] * 9, [f"Number {i}." for i in range(9)])
+    assert len(calls) == 9
+
+
+def test_what_is_kept_needs_no_line(tmp_path, scores):
+    path, answers = tmp_path / "c.db", [f"Number {i}." for i in range(6)]
+    Judge(backend=scores(4), cache=path)([QUESTION], answers[-1:])
+
+    def gone(prompt):
+        raise ConnectionError("gone")
+
+    backend = Recorder(gone)
+    with pytest.warns(RuntimeWarning, match="5 of 6"):
+        found = Judge(backend=backend, cache=path, concurrency=1)([QUESTION] * 6, answers)
+    assert found.status == ["error"] * 5 + ["ok"] and len(backend.seen) == 3
+
+
 @pytest.mark.parametrize("reply", ["Score: 10", "", "x" * 1_000_000, "\ud800", None, 10, b"Score", ["Score"]])
 def test_no_reply_of_any_kind_is_a_made_up_reward(reply):
     with pytest.warns(RuntimeWarning, match="verdicts failed"):
