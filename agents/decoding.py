@@ -94,6 +94,12 @@ def has_plain_layers(cache: DynamicCache) -> bool:
     return all(type(layer) is DynamicLayer for layer in cache.layers)
 
 
+def keys_and_values(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
+    """Return those of each layer, (B, groups, L, size)."""
+    layers: list[Any] = cache.layers
+    return [(layer.keys, layer.values) for layer in layers]
+
+
 def next_states(model: Any, tokens: Tensor, mask: Tensor, positions: Tensor, cache: Any) -> Tensor:
     """Append ``tokens``, int64 (B,), to the cache and return the last hidden states, (B, size).
 

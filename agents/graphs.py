@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from textgym.agents.decoding import draw, next_states
+from textgym.agents.decoding import draw, keys_and_values, next_states
 
 CHUNK = 16
 """Tokens between looks at who has stopped."""
@@ -103,7 +103,7 @@ class GraphDecoder:
         self, model: Any, prompt: DynamicCache, prompt_mask: Tensor, which: Tensor, new: int, temperature: float
     ) -> None:  # fmt: skip
         """Write the prompts into the memory, which is made anew if it is too small or was another model's."""
-        width, layers = prompt_mask.shape[1], _layers(prompt)
+        width, layers = prompt_mask.shape[1], keys_and_values(prompt)
         rows, room = _bucket(len(which)), -(-(width + new) // _LENGTHS) * _LENGTHS
         weights = [parameter.data_ptr() for parameter in model.parameters()]
         owner = (torch.is_autocast_enabled(which.device.type), layers[0][0].dtype, *weights)
@@ -205,12 +205,6 @@ class _Columns:
         kept_keys.index_copy_(2, self._column, keys)
         kept_values.index_copy_(2, self._column, values)
         return kept_keys[:, :, : self._length], kept_values[:, :, : self._length]
-
-
-def _layers(cache: DynamicCache) -> list[tuple[Tensor, Tensor]]:
-    """Return keys and values of each layer."""
-    layers: list[Any] = cache.layers
-    return [(layer.keys, layer.values) for layer in layers]
 
 
 def _bucket(rows: int) -> int:

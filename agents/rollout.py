@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from torch import Tensor
 
 from textgym.agents.policy import CausalLM
-from textgym.agents.sampling import pad_left, sample
+from textgym.agents.sampling import PromptCache, pad_left, sample
 from textgym.envs.vector import TokenVectorEnv
 
 
@@ -198,11 +198,17 @@ def collect(
         ValueError: if the env resets itself, or speaks another vocabulary, or the policy's context is too short.
         FloatingPointError: if the policy's log-probabilities are not finite.
     """
+    prompt_cache = PromptCache()
 
     def draw(level: _SequenceLevel | _TokenLevel, rows: list[Row], running: list[int]) -> list[_Drawn]:
-        contexts = [rows[i].context for i in running]
-        limit = level.limit(max_new_tokens)
-        samples = sample(policy, contexts, max_new_tokens=limit, temperature=temperature, generator=generator)
+        samples = sample(
+            policy,
+            [rows[i].context for i in running],
+            max_new_tokens=level.limit(max_new_tokens),
+            temperature=temperature,
+            generator=generator,
+            prompt_cache=prompt_cache,
+        )
         if not torch.isfinite(samples.logprobs).all():
             raise FloatingPointError("the policy's log-probabilities are not finite: look at its weights and dtype")
         lengths = samples.token_mask.sum(1).tolist()

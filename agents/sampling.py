@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from textgym.agents.decoding import Decoder, draw, has_plain_layers, is_plain
+from textgym.agents.decoding import Decoder, draw, has_plain_layers, is_plain, keys_and_values
 from textgym.agents.graphs import decoder_of
 from textgym.agents.policy import CausalLM, positions
 
@@ -43,6 +43,7 @@ def sample(
     temperature: float = 1.0,
     generator: torch.Generator | None = None,
     ignore_stop: bool = False,
+    prompt_cache: PromptCache | None = None,
 ) -> Samples:
     """Draw one response for each prompt.
 
@@ -56,6 +57,7 @@ def sample(
             reported at temperature 1.
         generator: the random stream, on the policy's device; the device's default stream if None.
         ignore_stop: go on to ``max_new_tokens`` whatever is drawn (for speed measurements).
+        prompt_cache: what the same object saw in its last call need not be computed again: see ``PromptCache``.
 
     Raises:
         ValueError: for an empty batch or prompt, lengths and temperatures out of range, or more tokens than the model
@@ -73,11 +75,11 @@ def sample(
     which = torch.tensor([unique[tuple(prompt)] for prompt in prompts], device=device)
     ids, mask = pad_left(list(unique), pad_id, device)
     with torch.inference_mode(), policy.forward_pass():
-        logits, cache = _prefill(policy, ids, mask)
+        logits, cache, columns = (prompt_cache or PromptCache()).prefill(policy, list(unique))
         on_gpu = device.type == "cuda" and not policy.is_sharded and has_plain_layers(cache) and is_plain(policy.model)
         generate = decoder_of(policy.model).generate if on_gpu else _generate
         tokens, logprobs = generate(
-            policy.model, cache, mask, which, logits[which], max_new_tokens, temperature=temperature,
+            policy.model, cache, columns, which, logits[which], max_new_tokens, temperature=temperature,
             generator=generator, stop_id=None if ignore_stop else stop_id,
         )  # fmt: skip
     length = tokens.shape[1]
@@ -97,18 +99,55 @@ def pad_left(prompts: Sequence[Sequence[int]], pad_id: int, device: torch.device
     return ids, mask
 
 
-def _prefill(policy: CausalLM, ids: Tensor, mask: Tensor) -> tuple[Tensor, DynamicCache]:
-    """Run the prompts; return the next-token logits and the cache."""
-    cache = DynamicCache(config=policy.model.config)
-    out = policy.model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions(mask),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    )
-    return out.logits[:, -1], cache
+class PromptCache:
+    """The keys and values of the last prompts: in a game, what a row sees next begins with what it saw before.
+
+    Use one with one policy, whose weights do not change in between.
+    """
+
+    def __init__(self) -> None:
+        """Know nothing."""
+        self._rows: dict[tuple[int, ...], int] = {}
+        self._layers: list[tuple[Tensor, Tensor]] = []
+        self._mask = torch.empty(0)
+
+    def prefill(self, policy: CausalLM, prompts: list[tuple[int, ...]]) -> tuple[Tensor, DynamicCache, Tensor]:
+        """Run what is new of U prompts, and remember all.
+
+        Returns:
+            The next-token logits (U, vocabulary), the cache of C columns, and which of them each row may look at, int64
+            (U, C): for a prompt that was continued, these are not all at the right edge.
+        """
+        cache = DynamicCache(config=policy.model.config)
+        begun = [self._longest_prefix(prompt) for prompt in prompts]
+        if all(begun):
+            rows = torch.tensor([self._rows[prefix] for prefix in begun], device=policy.device)
+            for i, (keys, values) in enumerate(self._layers):
+                cache.update(keys[rows], values[rows], i)
+            seen = self._mask[rows]
+        else:
+            begun, seen = [()] * len(prompts), torch.empty(len(prompts), 0, dtype=torch.int64, device=policy.device)
+        new = [prompt[len(prefix) :] for prompt, prefix in zip(prompts, begun, strict=True)]
+        ids, mask = pad_left(new, policy.tokenizer.pad_id, policy.device)
+        columns = torch.cat([seen, mask], 1)
+        out = policy.model(
+            input_ids=ids,
+            attention_mask=columns,
+            position_ids=positions(columns)[:, seen.shape[1] :],
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        if has_plain_layers(cache):
+            self._rows = {prompt: row for row, prompt in enumerate(prompts)}
+            self._layers = keys_and_values(cache)
+            self._mask = columns
+        return out.logits[:, -1], cache, columns
+
+    def _longest_prefix(self, prompt: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the longest known beginning that leaves a token to run; empty if there is none."""
+        lengths = sorted({len(known) for known in self._rows if len(known) < len(prompt)}, reverse=True)
+        return next((prompt[:length] for length in lengths if prompt[:length] in self._rows), ())
 
 
 def _generate(

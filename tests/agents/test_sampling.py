@@ -6,7 +6,7 @@ import torch
 from textgym.agents import graphs, sampling
 from textgym.agents.decoding import is_plain
 from textgym.agents.graphs import GraphDecoder
-from textgym.agents.sampling import sample
+from textgym.agents.sampling import PromptCache, sample
 
 KINDS = ["llama", "llama-unusual", "qwen2", "mistral", "gpt2"]
 PROMPTS = [[5, 6, 7, 8, 9, 10], [11, 12, 13], [5, 6, 7, 8, 9, 10], [20], [11, 12, 13], [21, 22]] * 4
@@ -132,6 +132,47 @@ def test_one_prefill_for_each_distinct_prompt(make_policy):
     draw(policy, max_new_tokens=2, ignore_stop=True)
     handle.remove()
     assert sizes == [(4, 6), (24,)]
+
+
+def continued(prompts, drawn, turn):
+    """What an env makes of them: each response and a message of another length; some rows have ended."""
+    rows = zip(prompts, drawn.tokens, drawn.token_mask, strict=True)
+    said = [[*prompt, *ids[mask].tolist()] for prompt, ids, mask in rows]
+    return [context + [12, 13, 14, 15][: 1 + (i + turn) % 4] for i, context in enumerate(said) if (i + turn) % 5]
+
+
+def test_a_prompt_cache_goes_with_either_engine(engine, make_policy):
+    test_turns_are_the_same_with_and_without_a_prompt_cache(make_policy, "llama")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_turns_are_the_same_with_and_without_a_prompt_cache(make_policy, kind):
+    policy, prompt_cache, prompts = make_policy(kind, scale=2.0), PromptCache(), PROMPTS
+    for turn in range(4):
+        drawn = draw(policy, prompts, prompt_cache=prompt_cache, max_new_tokens=5)
+        trained, _ = policy.logprobs(drawn.prompt_ids, drawn.prompt_mask, drawn.tokens)
+        assert (drawn.logprobs - trained).abs()[drawn.token_mask].max() <= 1e-4
+        greedy, again = (
+            draw(policy, prompts, prompt_cache=prompt_cache, temperature=0),
+            draw(policy, prompts, temperature=0),
+        )
+        assert torch.equal(greedy.tokens, again.tokens) and torch.equal(greedy.prompt_ids, again.prompt_ids)
+        prompts = continued(prompts, drawn, turn)
+
+
+def test_a_prompt_cache_runs_what_is_new(make_policy):
+    policy, prompt_cache, sizes = make_policy(), PromptCache(), []
+    policy.model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    for prompts in (
+        [[5, 6, 7], [8, 9]],
+        [[8, 9, 10, 11, 12], [5, 6, 7, 8]],
+        [[5, 6, 7, 8, 9]],
+        [[5, 6, 7, 8, 9, 1], [8, 9, 10]],
+    ):
+        draw(policy, prompts, prompt_cache=prompt_cache, max_new_tokens=3)
+    assert sizes == [3, 3, 1, 6]  # the last has a prompt that the call before did not
 
 
 @pytest.mark.parametrize(
