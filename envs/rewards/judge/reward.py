@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from textgym.envs.rewards._extraction import read_answer
-from textgym.envs.rewards.judge import prompts
+from textgym.envs.rewards.judge import prompts, rules
 from textgym.envs.rewards.judge.backend import Backend, Refusal, Reply, make_backend
 from textgym.envs.rewards.judge.cache import ReplyCache
 from textgym.envs.task import Problem, Score
@@ -86,7 +86,8 @@ class Judge:
             max_chars: the longest answer that is shown to the backend.
 
         Raises:
-            ValueError: for an argument out of range, or a cache without a name of the backend.
+            ValueError: for an argument out of range, a cache without a name of the backend, or principles of one's own
+                for the rules that stand for ``PRINCIPLES``.
         """
         if isinstance(principles, str) or not principles or not all(isinstance(one, str) and one for one in principles):
             raise ValueError(f"principles must be a list of texts, got {principles!r}")
@@ -97,6 +98,12 @@ class Judge:
         self.principles = tuple(principles)
         self.mode = mode
         self.backend: Backend = make_backend(backend) if isinstance(backend, str) else backend
+        if (
+            isinstance(self.backend, rules.RuleBackend)
+            and self.backend.rules is rules.score
+            and self.principles != PRINCIPLES
+        ):
+            raise ValueError("the backend 'rules' stands for PRINCIPLES and reads no others: they need a model")
         self.name: str = getattr(self.backend, "name", "")
         if cache is not None and not self.name:
             raise ValueError("a cache needs a backend with a `name`, under which its replies are kept")

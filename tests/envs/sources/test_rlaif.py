@@ -46,7 +46,7 @@ def test_a_judge_that_cannot_be_reached_is_an_error_and_no_reward(monkeypatch):
     env = gym.make("TextRLAIF-v0", judge="openai:nobody", disable_env_checker=True)  # it warns of NaN
     make_backend("openai:nobody").retries = 0
     env.reset(seed=0)
-    with pytest.warns(RuntimeWarning, match="no answer from the server"):
+    with pytest.warns(RuntimeWarning, match="nobody: no connection to"):
         _, reward, _, _, info = env.step("Some answer.")
     assert np.isnan(reward) and info["reward_status"] == "error" and info["is_success"] is False
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from textgym.envs.rewards.judge import Judge, RuleBackend
+from textgym.envs.rewards.judge import PRINCIPLES, Judge, RuleBackend
 from textgym.envs.rewards.judge.rules import score
 from textgym.envs.task import Problem
 
@@ -60,3 +60,10 @@ def test_other_rules_have_no_name_to_be_kept_under():
     assert RuleBackend().name == "rules v1" and not hasattr(brief, "name")
     with pytest.warns(RuntimeWarning, match="no verdict"):
         assert Judge(["Be brief."], backend=brief)([Problem("Why?")], ["x" * 11]).status == ["error"]
+
+
+@pytest.mark.parametrize("backend", ["rules", RuleBackend()], ids=["by name", "itself"])
+def test_its_own_rules_read_no_other_principles(backend):
+    assert Judge(backend=backend).principles == Judge(list(PRINCIPLES), backend=backend).principles
+    with pytest.raises(ValueError, match="'rules' stands for PRINCIPLES and reads no others"):
+        Judge(["Be brief."], backend=backend)
