@@ -38,10 +38,12 @@ class RewardEnsemble:
         """Put models together.
 
         Raises:
-            ValueError: for fewer than two, or a rule that is not one of ``RULES``.
+            ValueError: for fewer than two, one that is there twice, or a rule that is not one of ``RULES``.
         """
         if len(members) < 2:
             raise ValueError(f"an ensemble has two members or more, got {len(members)}")
+        if len(set(map(id, members))) < len(members):
+            raise ValueError("a member is there twice, and agrees with itself: that says nothing of how sure it is")
         if rule not in RULES:
             raise ValueError(f"rule must be one of {RULES}, got {rule!r}")
         self.members = tuple(members)
@@ -62,7 +64,12 @@ class RewardEnsemble:
 
         Raises:
             FileNotFoundError: if ``folder`` holds no ensemble.
+            ValueError: if it holds a single model.
         """
+        if not Path(folder, "ensemble.json").is_file():
+            if Path(folder, "config.json").is_file():
+                raise ValueError(f"{folder} holds a single model: load it with RewardModel.load")
+            raise FileNotFoundError(f"{folder} holds no ensemble: ensemble.json is missing")
         values = json.loads(Path(folder, "ensemble.json").read_text(encoding="utf-8"))
         members = [RewardModel.load(Path(folder, str(i)), **options) for i in range(values["size"])]
         ensemble = cls(members, values["rule"])
@@ -120,11 +127,17 @@ class RewardEnsemble:
         values = {"size": len(self.members), "rule": self.rule, "normalisation": self.normalisation}
         Path(folder, "ensemble.json").write_text(json.dumps(values), encoding="utf-8")
 
+    def __repr__(self) -> str:
+        """Name the rule and a member."""
+        return f"RewardEnsemble({len(self.members)} members, {self.rule!r}, the first {self.members[0]!r})"
+
+    def check_ready(self) -> None:
+        """Raise ``ValueError`` before ``normalise``."""
+        self._scale()
+
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
         """Return the combined, normalised scores; ValueError as for ``RewardModel``."""
-        if self.normalisation is None:
-            raise ValueError("the ensemble has no scale yet: call normalise with answers of the warm start")
-        mean, std = self.normalisation
+        mean, std = self._scale()
         totals = self._member_totals(problems, responses)
         total = np.clip((self._combine(totals) - mean) / std, *self.range)
         status = ["error" if failed else "ok" for failed in np.isnan(total)]
@@ -133,6 +146,11 @@ class RewardEnsemble:
     def __deepcopy__(self, memo: dict[int, Any]) -> RewardEnsemble:
         """Return itself: ``env.spec`` deep-copies its kwargs once for each wrapper."""
         return self
+
+    def _scale(self) -> tuple[float, float]:
+        if self.normalisation is None:
+            raise ValueError("the ensemble has no scale yet: call normalise with answers of the warm start")
+        return self.normalisation
 
     def _member_totals(self, problems: Sequence[Problem], responses: Sequence[str]) -> FloatArray:
         """Return the members' normalised scores, float64 (members, n)."""

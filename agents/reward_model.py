@@ -94,8 +94,10 @@ class RewardModel:
 
         Raises:
             FileNotFoundError: if there is no such model here and the hub can't be reached or doesn't have it.
-            ValueError: for a classifier with several outputs, or an unknown dtype.
+            ValueError: for a classifier with several outputs, the folder of an ensemble, or an unknown dtype.
         """
+        if Path(name, "ensemble.json").is_file():
+            raise ValueError(f"{name} holds an ensemble: load it with RewardEnsemble.load")
         where, number_type = pick_device(device), pick_dtype(dtype)
         tokenizer = load_tokenizer(name)
         folder = str(TINY) if str(name) == "tiny" else str(name)
@@ -199,15 +201,17 @@ class RewardModel:
             self.model.save_pretrained(folder)
             self.tokenizer.save_pretrained(folder)
 
+    def check_ready(self) -> None:
+        """Raise ``ValueError`` before ``normalise``."""
+        self._scale()
+
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
         """Return the normalised scores.
 
         Raises:
             ValueError: before ``normalise``, and for a prompt that does not fit the context.
         """
-        if self.normalisation is None:
-            raise ValueError("the reward model has no scale yet: call normalise with answers of the warm start")
-        mean, std = self.normalisation
+        mean, std = self._scale()
         scores = self.scores([problem.prompt for problem in problems], responses)
         total = np.clip((scores - mean) / std, *self.range)
         return Score(total, total > 0, status=["error" if math.isnan(each) else "ok" for each in total])
@@ -255,6 +259,12 @@ class RewardModel:
         logits: Tensor = self.model(input_ids=ids, attention_mask=mask).logits
         return logits[:, 0]
 
+    def __repr__(self) -> str:
+        """Name the model and its size."""
+        size = sum(parameter.numel() for parameter in self.model.parameters())
+        scale = "normalised" if self.normalisation else "without a scale"
+        return f"RewardModel({type(self.model).__name__}, {size:,} parameters, {scale})"
+
     def __deepcopy__(self, memo: dict[int, Any]) -> RewardModel:
         """Return itself: ``env.spec`` deep-copies its kwargs once for each wrapper."""
         return self
@@ -282,6 +292,11 @@ class RewardModel:
                     raise ValueError(f"pair {number}: {len(ids)} tokens exceed the context of {self.room}")
                 answers.append(ids)
         return rows
+
+    def _scale(self) -> tuple[float, float]:
+        if self.normalisation is None:
+            raise ValueError("the reward model has no scale yet: call normalise with answers of the warm start")
+        return self.normalisation
 
     def _set_normalisation(self, mean: float | None, std: float | None) -> None:
         self.model.config.reward_mean, self.model.config.reward_std = mean, std

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import gymnasium as gym
 
-from textgym.envs.task import Reward, Source
+from textgym.envs.task import Reward, Source, check_reward
 from textgym.envs.text_env import TextEnv
 from textgym.envs.token_env import TokenEnv
 from textgym.envs.tokenizers import make_tokenizer
@@ -337,23 +336,15 @@ def _text_env_maker(
 ) -> Callable[[], TextEnv]:
     task = TASKS[name]
     if reward is not None:
-        _check_reward(reward, dense)
+        check_reward(reward)
+        if dense:
+            raise ValueError("dense=True asks for the task's own partial credit: leave it out, or the reward")
     elif dense and task.dense_reward is None:
         raise ValueError(f"{name} has no partial credit, so dense=True is not available")
     source = make_source(name, settings)
     judge = make_reward(name, source, dense) if reward is None else reward
     env_class = task.env_class
     return lambda: env_class(source, judge, split=split, render_mode=render_mode)
-
-
-def _check_reward(reward: Reward, dense: bool) -> None:
-    if inspect.isclass(reward) or not callable(reward) or not hasattr(reward, "range"):
-        raise TypeError(
-            f"reward must be an instance of a Reward, such as ExactMatch(), got {reward!r:.80}; for a plain function "
-            "there is textgym.make_env"
-        )
-    if dense:
-        raise ValueError("dense=True asks for the task's own partial credit: leave it out, or the reward")
 
 
 def _refuse_token_arguments(name: str, tokenizer: Any, window: int | None, max_tokens: int | None, layout: str) -> None:

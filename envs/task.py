@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import threading
 import warnings
@@ -128,6 +129,7 @@ class Reward(Protocol):
     - ``open: bool``: a text may hold more than the answer, such as a program or an essay; then a text with several
       answers may be right, and so may the answer to another problem.
     - ``time_limit: float``: the seconds that one response may take, where it is more than a quarter of one.
+    - ``check_ready()``: raises ``ValueError`` as long as it cannot judge yet; envs call it before each episode.
 
     and where it is a model
 
@@ -205,6 +207,29 @@ def _distinct(candidates: Iterable[Problem], split: str, patience: int) -> Itera
             yield problem
         elif (misses := misses + 1) > patience:
             return
+
+
+def check_reward(reward: Any, name: str = "reward") -> None:
+    """Refuse what is no reward.
+
+    Raises:
+        TypeError: for a class, a plain function, a text.
+    """
+    if inspect.isclass(reward) or not callable(reward) or not hasattr(reward, "range"):
+        raise TypeError(
+            f"{name} must be an instance of a Reward, such as ExactMatch(), got {reward!r:.80}; for a plain function "
+            "there is textgym.make_env"
+        )
+
+
+def check_ready(reward: Reward) -> None:
+    """Let a reward say that it cannot judge yet.
+
+    Raises:
+        ValueError: if it says so; see ``Reward``.
+    """
+    if hasattr(reward, "check_ready"):
+        reward.check_ready()
 
 
 def score_batch(reward: Reward, problems: Sequence[Problem], responses: Sequence[str]) -> Score:

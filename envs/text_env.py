@@ -19,6 +19,7 @@ from textgym.envs.task import (
     Reward,
     Score,
     Source,
+    check_ready,
     check_split,
     draw_problem,
     problem_at,
@@ -144,7 +145,12 @@ class TextEnv(gym.Env[str, str]):
     # What games override.
 
     def begin(self, problem: Problem) -> tuple[str, dict[str, Any]]:
-        """Start an episode on a given problem: ``reset`` without the draw."""
+        """Start an episode on a given problem: ``reset`` without the draw.
+
+        Raises:
+            ValueError: if the reward is a model that cannot judge yet.
+        """
+        check_ready(self.reward)
         self.problem = problem
         self.messages = [{"role": "user", "content": problem.prompt}]
         self._over = False

@@ -21,7 +21,7 @@ from gymnasium.vector import VectorEnv, VectorWrapper
 from numpy.typing import NDArray
 
 from textgym.envs.rewards._prose import distinct_n, words
-from textgym.envs.task import Problem, Reward, score_batch
+from textgym.envs.task import Problem, Reward, check_ready, check_reward, score_batch
 from textgym.envs.text_env import TextEnv
 from textgym.envs.token_env import TokenEnv
 
@@ -47,8 +47,10 @@ class MonitorReward(gym.Wrapper[Any, Any, Any, Any], gym.utils.RecordConstructor
         """Watch ``env``, and with ``gold`` what that reward would have paid.
 
         Raises:
-            TypeError: if the env is not one of text inside.
+            TypeError: if the env is not one of text inside, or ``gold`` is no reward.
+            ValueError: if ``gold`` cannot judge yet.
         """
+        _check_gold(gold)
         gym.utils.RecordConstructorArgs.__init__(self, gold=gold)
         gym.Wrapper.__init__(self, env)
         self.gold = gold
@@ -77,6 +79,7 @@ class VectorMonitorReward(VectorWrapper[Any, Any, Any, Any, Any]):
 
     def __init__(self, env: VectorEnv[Any, Any, Any], gold: Reward | None = None) -> None:
         """Watch ``env``; see ``MonitorReward``."""
+        _check_gold(gold)
         super().__init__(env)
         if not hasattr(env.unwrapped, "envs") or not all(isinstance(e, TextEnv) for e in env.unwrapped.envs):
             raise TypeError(f"only a vector env of text can be watched, and {env} is none inside")
@@ -119,6 +122,12 @@ def watch(problems: Sequence[Problem], responses: Sequence[str], gold: Reward | 
         "repetition": np.array([1 - distinct_n(items, 3) for items in said]),
     }
     return monitors if gold is None else {"gold": score_batch(gold, problems, responses).total, **monitors}
+
+
+def _check_gold(gold: Reward | None) -> None:
+    if gold is not None:
+        check_reward(gold, "gold")
+        check_ready(gold)
 
 
 def _identical(responses: Sequence[str]) -> FloatArray:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from textgym.envs.task import Problem, Reward, Score, score_batch
+from textgym.envs.task import Problem, Reward, Score, check_ready, score_batch
 
 
 class Rubric:
@@ -41,6 +41,11 @@ class Rubric:
     def snapshot(self) -> str | None:
         """Which weights the models among the rewards have; None if there are no models."""
         return joint_snapshot((name, reward) for name, (reward, _) in self.rewards.items())
+
+    def check_ready(self) -> None:
+        """Raise ``ValueError`` if one of the rewards cannot judge yet."""
+        for reward, _ in self.rewards.values():
+            check_ready(reward)
 
     def __call__(self, problems: Sequence[Problem], responses: Sequence[str]) -> Score:
         """Return the weighted scores; a reward that raises costs only the items on which it raises."""

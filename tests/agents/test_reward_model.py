@@ -25,6 +25,8 @@ from textgym.agents.reward_ensemble import RewardEnsemble
 from textgym.agents.reward_model import RewardModel
 from textgym.agents.reward_training import FitConfig, bradley_terry_loss, pair_metrics
 from textgym.envs import Problem, Score
+from textgym.envs.rewards import ExactMatch, Rubric
+from textgym.wrappers import MonitorReward
 
 TEMPLATE = (
     "{% for message in messages %}<{{ message['role'] }}>{{ message['content'] }}"
@@ -254,6 +256,24 @@ def test_an_env_takes_it(make_reward_model):
     assert isinstance(env, gym.vector.VectorEnv) and env.reward_range == (-10.0, 10.0)
 
 
+@pytest.mark.parametrize("kind", ["model", "ensemble", "in a rubric"])
+@pytest.mark.parametrize("num_envs", [None, 2])
+def test_an_env_begins_no_episode_before_there_is_a_scale(make_reward_model, kind, num_envs, recwarn):
+    models = [make_reward_model(seed=0), make_reward_model(seed=1)]
+    model = RewardEnsemble(models) if kind == "ensemble" else models[0]
+    reward = Rubric({"exact": (ExactMatch(), 1.0), "model": (model, 0.1)}) if kind == "in a rubric" else model
+    env = textgym.make_env([{"prompt": "What is 1?", "answer": 1}], reward, split="train", num_envs=num_envs)
+    for _ in range(2):
+        with pytest.raises(ValueError, match="has no scale yet: call normalise with answers of the warm start"):
+            env.reset(seed=0)
+        model.normalise(problems(6), ANSWERS[:6])
+        env.reset(seed=0)
+        model.fit([Preference(f"{i}?", "a", "b") for i in range(20)])  # which makes the scale void
+    with pytest.raises(ValueError, match="call normalise"):
+        MonitorReward(gym.make("TextCopy-v0"), gold=model)
+    assert not [warning for warning in recwarn if "failed on" in str(warning.message)]
+
+
 # Learning.
 
 
@@ -347,8 +367,32 @@ def test_the_rules_of_an_ensemble(make_reward_model, tmp_path):
         np.testing.assert_array_equal(again(questions, answers).total, score.total)
     with pytest.raises(ValueError, match="two members"):
         RewardEnsemble(members[:1])
+    with pytest.raises(ValueError, match="there twice"):
+        RewardEnsemble([*members, members[0]])
     with pytest.raises(ValueError, match="rule must be one of"):
         RewardEnsemble(members, "median")
+
+
+def test_a_folder_of_the_other_kind_names_its_class(make_reward_model, tmp_path):
+    models = [make_reward_model(seed=0), make_reward_model(seed=1)]
+    models[0].save(tmp_path / "one")
+    RewardEnsemble(models).save(tmp_path / "two")
+    with pytest.raises(ValueError, match=r"two holds an ensemble: load it with RewardEnsemble\.load"):
+        RewardModel.load(tmp_path / "two")
+    with pytest.raises(ValueError, match=r"one holds a single model: load it with RewardModel\.load"):
+        RewardEnsemble.load(tmp_path / "one")
+    with pytest.raises(FileNotFoundError, match=r"none holds no ensemble: ensemble\.json is missing"):
+        RewardEnsemble.load(tmp_path / "none")
+
+
+def test_names(make_reward_model):
+    model = make_reward_model()
+    size = f"{sum(parameter.numel() for parameter in model.model.parameters()):,}"
+    assert repr(model) == f"RewardModel(LlamaForSequenceClassification, {size} parameters, without a scale)"
+    model.normalise(problems(6), ANSWERS[:6])
+    assert repr(model).endswith("parameters, normalised)")
+    ensemble = RewardEnsemble([model, make_reward_model(seed=1)])
+    assert repr(ensemble) == f"RewardEnsemble(2 members, 'mean-std', the first {model!r})"
 
 
 def test_an_ensemble_learns(make_reward_model, tmp_path):

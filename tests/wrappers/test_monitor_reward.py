@@ -110,6 +110,15 @@ def test_envs_without_text_are_refused():
         VectorMonitorReward(gym.make_vec("CartPole-v1", num_envs=2))
 
 
+@pytest.mark.parametrize(
+    "gold", ["gold", GoldReward, lambda problems, responses: None], ids=["text", "class", "function"]
+)
+def test_what_is_no_reward_is_no_gold(gold):
+    for make, wrapper in (gym.make, MonitorReward), (gym.make_vec, VectorMonitorReward):
+        with pytest.raises(TypeError, match="gold must be an instance of a Reward, such as ExactMatch"):
+            wrapper(make("TextCopy-v0"), gold=gold)
+
+
 def test_spec_survives():
     env = MonitorReward(gym.make("TextCopy-v0"))
     again = gym.make(env.spec)
