@@ -9,7 +9,6 @@ labelled pair shows: see how often the reward model ranks two of its answers rig
 
 import argparse
 import json
-import math
 import tempfile
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def learn(warm: Path, out: Path, rounds: int, pairs: int, updates: int, seed: in
             labelled += compare(policy, pairs if online else rounds * pairs, 100 * seed + i, 0.1, [])
         held_out = compare(policy, pairs, 5000 + 100 * seed + i, 0.0, labelled)
         of_warm = of_warm or held_out
-        before = reward.evaluate(held_out).accuracy if i else math.nan
+        before = reward.evaluate(held_out).accuracy if i else float("nan")
         if fit:
             reward.model.load_state_dict(untrained)  # anew: then the pairs alone tell online from offline
             reward.fit(labelled, held_out, epochs=3, learning_rate=1e-3, seed=seed)

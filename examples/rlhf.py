@@ -13,8 +13,6 @@ import tempfile
 from pathlib import Path
 
 import gymnasium as gym
-import matplotlib.pyplot as plt
-import numpy as np
 import torch
 from warm_start import ENV, LENGTH, warm_start
 
@@ -24,9 +22,10 @@ from textgym.envs.rewards import GoldReward
 from textgym.wrappers import MonitorReward
 
 AGENTS = {
-    "grpo": (GRPO, {"prompts_per_update": 32, "group_size": 4}),
-    "ppo": (PPO, {"prompts_per_update": 128, "clip_range_vf": None, "n_epochs": 1}),
+    "grpo": (GRPO, {"learning_rate": 5e-4, "prompts_per_update": 32, "group_size": 4}),
+    "ppo": (PPO, {"learning_rate": 5e-4, "prompts_per_update": 128, "clip_range_vf": None, "n_epochs": 1}),
 }
+COLUMNS = ("rollout/ep_rew_mean", "monitor/gold", "rollout/kl_to_reference", "alarm/hacking")
 
 
 def learned_reward(folder: Path, policy: CausalLM, pairs: int, seed: int) -> RewardModel:
@@ -54,10 +53,8 @@ def main() -> None:
     parser.add_argument("--beta", type=float, default=0.2, help="weight of the KL to the warm start")
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--updates", type=int, default=60)
-    parser.add_argument("--learning-rate", type=float, default=5e-4)
     parser.add_argument("--warm-updates", type=int, default=400)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("runs/rlhf.png"))
     args = parser.parse_args()
     torch.set_num_threads(1)  # the model is too small to share out
     with tempfile.TemporaryDirectory() as name:
@@ -65,22 +62,12 @@ def main() -> None:
         policy = warm_start(args.warm_updates)
         policy.save(folder)
         reward = learned_reward(folder, policy, args.pairs, args.seed)
-        log = optimise(
-            policy, reward, args.agent, args.updates, folder / "run",
-            kl_coef=args.beta, learning_rate=args.learning_rate, seed=args.seed,
-        )  # fmt: skip
-    print("update  proxy  gold  KL to the warm start  alarm")
-    columns = ("rollout/ep_rew_mean", "monitor/gold", "rollout/kl_to_reference", "alarm/hacking")
-    proxy, gold, kl, alarm = (np.array([line[column] for line in log]) for column in columns)
-    for i in sorted({0, int(gold.argmax()), len(log) - 1}):
-        print(f"{i + 1:6} {proxy[i]:6.2f} {gold[i]:5.2f} {kl[i]:21.1f}  {alarm[i]:5.0f}")
-    figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
-    axes.plot(proxy, label="proxy")
-    axes.plot(gold, label="gold")
-    axes.set(title=f"{args.agent}, beta = {args.beta:g}", xlabel="update", ylabel="mean reward of the batch")
-    axes.legend()
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(args.out, dpi=120)
+        log = optimise(policy, reward, args.agent, args.updates, folder / "run", kl_coef=args.beta, seed=args.seed)
+    print("update  proxy   gold  KL to the warm start  alarm")
+    for number, line in enumerate(log, start=1):
+        if number == 1 or number % 5 == 0:
+            proxy, gold, kl, alarm = (line[column] for column in COLUMNS)
+            print(f"{number:6} {proxy:6.2f} {gold:6.2f} {kl:21.1f} {alarm:6.0f}")
 
 
 if __name__ == "__main__":

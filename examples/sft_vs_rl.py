@@ -1,11 +1,10 @@
 """SFT and RL take one model to the same success on two-digit sums. What else can it do then?
 
-    python examples/sft_vs_rl.py
+    python examples/sft_vs_rl.py        # some five minutes on one core; docs/sft_vs_rl.md has five seeds
 
 The question of "SFT memorizes, RL generalizes" (Chu et al., arXiv 2501.17161). The start is the tiny model after some
 perfect answers to several kinds of problems. Then SFT, on perfect answers, and GRPO, on rewards for its own, meet
-two-digit sums alone, until 85 % of held-out ones are right, and are asked everything. Some five minutes on one core;
-docs/sft_vs_rl.md has five seeds.
+two-digit sums alone, until 85 % of held-out ones are right, and are asked everything.
 """
 
 import argparse

@@ -1,5 +1,6 @@
-"""Every example runs from beginning to end, with arguments that make it short."""
+"""Every example is short, and runs from beginning to end, with arguments that make it quick."""
 
+import ast
 import json
 import re
 import runpy
@@ -13,13 +14,13 @@ from textgym.envs.check import check_task
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SHORT = {
-    "cleanrl_ppo.py": ["--total-timesteps", "2048", "--eval-episodes", "20"],
+    "cleanrl_ppo.py": ["--updates", "20"],
     "custom_task.py": ["--updates", "1"],
     "maze_tabular.py": ["--size", "2", "--total-timesteps", "500"],
     "make_tiny.py": ["{tmp}/tiny", "--rounds", "1", "--batch-size", "4", "--eval-episodes", "4"],
     "online_rlhf.py": ["--warm-updates", "40", "--rounds", "2", "--pairs", "40", "--updates", "1"],
     "rlaif.py": ["--pairs", "60", "--updates", "1", "--warm-updates", "40"],
-    "rlhf.py": ["--warm-updates", "2", "--pairs", "20", "--updates", "1", "--out", "{tmp}/curve.png"],
+    "rlhf.py": ["--warm-updates", "2", "--pairs", "20", "--updates", "1"],
     "sb3_ppo.py": ["--env", "TextMathTokens-v0", "--total-timesteps", "64"],
     "sft_vs_rl.py": ["--start-updates", "1", "--limit", "1", "--problems", "4"],
     "warm_start.py": ["{tmp}/warm", "--updates", "2"],
@@ -29,6 +30,13 @@ SHORT = {
 
 def test_every_example_is_run():
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(SHORT)
+
+
+@pytest.mark.parametrize("name", SHORT)
+def test_it_is_short_and_says_how_to_run_it(name):
+    text = (EXAMPLES / name).read_text(encoding="utf-8")
+    assert len(text.splitlines()) < 80
+    assert f"\n    python examples/{name}" in (ast.get_docstring(ast.parse(text)) or "")
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -43,9 +51,9 @@ def test_it_runs(name, tmp_path, monkeypatch, capsys):
         result = json.loads(out.splitlines()[-1])
         assert 0 <= result["train_success"] <= 1 and result["total_timesteps"] >= 64
     if name == "cleanrl_ppo.py":
-        result = json.loads(out.splitlines()[-1])
-        assert 0 <= result["success"] <= 1 and 0 <= result["held_out_success"] <= 1
-        assert result["total_timesteps"] == 2048
+        first, second = re.findall("([0-9]+) steps  mean return ([0-9.]+)", out)
+        assert (first[0], second[0]) == ("10240", "20480")
+        assert float(second[1]) > float(first[1]) + 0.2, "it does not learn"
     if name == "rlaif.py":
         said = [
             re.search(line, out) for line in ("agrees with gold in ([0-9]+) of ([0-9]+)", "after:  gold ([0-9.]+),")
