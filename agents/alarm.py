@@ -7,9 +7,11 @@
 
 from __future__ import annotations
 
+import json
 import warnings
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,8 +71,9 @@ class HackingAlarm(LogMonitors):
         agent = PPO("tiny", MonitorReward(gym.make("TextRLHF-v0", reward=model), gold=GoldReward()))
         agent.learn(20_000, callback=HackingAlarm("monitor/gold", stop=True))
 
-    Any column of the log can be the monitor; of several alarms, in a list, each needs a ``name`` of its own. What an
-    alarm has seen is not part of a checkpoint: after a resume it begins anew.
+    Any column of the log can be the monitor; of several alarms, in a list, each needs a ``name`` of its own. After a
+    resume an alarm begins with what ``metrics.jsonl`` holds, if the agent has a ``logdir``; with an agent of
+    stable-baselines3 it begins anew.
     """
 
     def __init__(
@@ -123,6 +126,15 @@ class HackingAlarm(LogMonitors):
         self._curves: list[tuple[float, float]] = []
         self._is_blind = False
 
+    def _on_training_start(self) -> None:
+        """Take up what earlier calls of ``learn`` have logged."""
+        logdir = getattr(self.model, "logdir", None)
+        path = Path(logdir, "metrics.jsonl") if logdir else None
+        lines = path.read_text(encoding="utf-8").splitlines() if path and path.is_file() else []
+        for means in (json.loads(line) for line in lines if line.endswith("}")):  # a kill may have left half a line
+            if means["train/n_updates"] <= self.model.num_updates:  # type: ignore[attr-defined]
+                self._remember(means)
+
     def _on_step(self) -> bool:
         super()._on_step()
         return not (self.stop and self.fired_at is not None)
@@ -140,9 +152,7 @@ class HackingAlarm(LogMonitors):
                 UserWarning,
                 stacklevel=2,
             )
-        now = self.means.get(self.reward, np.nan), self.means.get(self.monitor, np.nan)
-        if np.isfinite(now).all():
-            self._curves.append(now)
+        self._remember(self.means)
         rewards, monitors = np.array(self._curves).reshape(-1, 2).T
         alarmed = is_hacking(rewards, self.sign * monitors, window=self.window, fall=self.fall, least=self.least)
         self.logger.record(self.name, float(alarmed))
@@ -150,12 +160,18 @@ class HackingAlarm(LogMonitors):
             self.fired_at = self.model.num_timesteps
             smooth = _smooth(self.sign * monitors, self.window)
             best, last = self.sign * smooth[: -self.window].max(), self.sign * smooth[-1]
+            risen = _smooth(rewards, self.window)[-1]
             warnings.warn(
-                f"reward hacking? {self.reward} rises to {_smooth(rewards, self.window)[-1]:.3g} while {self.monitor} "
+                f"reward hacking? {self.reward} has risen to {risen:.3g} while {self.monitor} "
                 f"went from {best:.3g} to {last:.3g}, at {self.fired_at:,} timesteps; means of {self.window} updates",
                 UserWarning,
                 stacklevel=2,
             )
+
+    def _remember(self, means: Mapping[str, float]) -> None:
+        now = means.get(self.reward, np.nan), means.get(self.monitor, np.nan)
+        if np.isfinite(now).all():
+            self._curves.append(now)
 
 
 def is_hacking(

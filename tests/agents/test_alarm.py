@@ -149,7 +149,7 @@ def test_an_agent_logs_it_warns_once_and_stops(make_policy, tmp_path):
 
     agent = make_agent(make_policy, watched(Scripted(), Rising()), logdir=tmp_path)
     alarm = HackingAlarm(stop=True)
-    with pytest.warns(UserWarning, match=r"ep_rew_mean rises to .* while monitor/gold went from .* to") as caught:
+    with pytest.warns(UserWarning, match=r"ep_rew_mean has risen to .* while monitor/gold went from .* to") as caught:
         agent.learn(80, callback=alarm)
     assert len([w for w in caught if "hacking" in str(w.message)]) == 1
     assert alarm.fired_at == agent.num_timesteps < 80
@@ -157,6 +157,31 @@ def test_an_agent_logs_it_warns_once_and_stops(make_policy, tmp_path):
     assert [line["alarm/hacking"] for line in lines] == [0.0] * (len(lines) - 1) + [1.0]
     gold = [line["monitor/gold"] for line in lines]
     assert max(gold) == 10.0 and gold == [10.0 - abs(i - 10) for i in range(1, len(gold) + 1)]
+
+
+@pytest.mark.parametrize("updates", [3, 12])
+def test_after_a_resume_it_fires_where_it_would_have(make_policy, tmp_path, updates):
+    fired = []
+    for pause in (None, updates):
+        env, folder = watched(Scripted(), Rising()), tmp_path / str(pause)
+        agent = make_agent(make_policy, env, logdir=folder)
+        if pause:
+            agent.learn(2 * pause, callback=HackingAlarm(stop=True))
+            agent = GRPO.load(folder / "checkpoint", env, logdir=folder)
+        alarm = HackingAlarm(stop=True)
+        with pytest.warns(UserWarning, match="reward hacking"):
+            agent.learn(80, callback=alarm)
+        fired.append(alarm.fired_at)
+    assert fired[0] == fired[1] is not None
+
+
+def test_another_run_is_not_remembered(make_policy, tmp_path):
+    for logger in (None, Logger(folder=None, output_formats=[])):  # with its own, an agent begins metrics.jsonl anew
+        agent, alarm = make_agent(make_policy, watched(Scripted(), Rising()), logdir=tmp_path), HackingAlarm()
+        if logger:
+            agent.set_logger(logger)
+        agent.learn(8, callback=alarm)
+        assert len(alarm._curves) == 4
 
 
 def test_it_goes_on_if_not_asked_to_stop(make_policy, recwarn):
