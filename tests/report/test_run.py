@@ -83,7 +83,9 @@ def test_a_reward_that_is_the_success_is_drawn_once(run_folder):
 def test_the_alarm_is_marked_where_it_was_on(run_folder):
     assert charts(run_folder)["Reward"].alarms == [(4864.0, 6400.0)]  # from update 76 of 100, 64 episodes each
     assert "went off at 4,864 episodes, and was on at the end" in notices(run_folder)
-    assert "hacking alarm" in render_html(run_page(run_folder))
+    page = render_html(run_page(run_folder))
+    assert "hacking alarm" in page
+    assert "while the reward, which has risen, holds" in page and "the reward has risen and holds" in page
     flags = [{"alarm/hacking": value} for value in (0.0, 1.0, 1.0, 0.0, float("nan"), 1.0)]
     assert alarm_spans(flags, np.arange(6.0)) == [(1.0, 3.0), (5.0, 5.0)]
     assert alarm_spans([], np.arange(0.0)) == []

@@ -94,8 +94,8 @@ def run_page(folder: Path) -> Page:
         Section(
             id="monitors",
             title="Monitors and parts of the reward",
-            text="What is watched, and what the reward is made of. Where a monitor falls while the reward rises, "
-            "the reward is being exploited.",
+            text="What is watched, and what the reward is made of. Where a monitor has fallen from its peak "
+            "while the reward, which has risen, holds, the reward is being exploited.",
             charts=_watched(run, episodes, alarms),
         ),
         Section(id="more", title="Everything else that was logged", charts=_others(run, episodes), folded=True),
@@ -171,8 +171,8 @@ def _notices(run: Run, episodes: FloatArray, alarms: list[tuple[float, float]]) 
         lasted = "and was on at the end" if end >= episodes[-1] else f"and was last on before {end:,.0f}"
         yield Notice(
             "alarm",
-            f"Reward hacking? The alarm went off at {begin:,.0f} episodes, {lasted}: the reward rose while what it "
-            "stands for fell. The curves show where.",
+            f"Reward hacking? The alarm went off at {begin:,.0f} episodes, {lasted}: the reward has risen and "
+            "holds, and what it stands for has fallen from its peak. The curves show where.",
         )
     if run.error:
         yield Notice(
