@@ -73,6 +73,16 @@ def test_filters(make_matrix, browser):
     assert browser.get_log("browser") == []
 
 
+def test_a_game_shows_who_said_what(run_folder, browser):
+    said = [("assistant", "16"), ("user", "lower"), ("assistant", "8")]
+    messages = [{"role": role, "content": content} for role, content in said]
+    line = {"prompt": "Guess.", "response_before": messages, "response_after": "8"}
+    (run_folder / "answers.jsonl").write_text(json.dumps(line) + "\n")
+    show(browser, run_folder)
+    assert texts(browser, ".card:first-child .turns > *") == ["policy", "16", "environment", "lower", "policy", "8"]
+    assert texts(browser, ".card:first-child .answer:last-child > .text") == ["8"]
+
+
 def test_no_script_of_a_model_runs(run_folder, browser, hostile):
     line = {"update": 0, "prompt": hostile, "response": hostile, "reward": 1.0, "status": hostile}
     (run_folder / "transcripts.jsonl").write_text(json.dumps(line) + "\n")

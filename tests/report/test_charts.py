@@ -63,6 +63,13 @@ def test_odd_numbers_are_drawn(values, kind):
     assert "<svg" in draw_svg(chart(line(*values, kind=kind), line(*values, kind=kind, slot=9)))
 
 
+def test_the_caption_stands_below_a_picture_and_in_no_svg():
+    plain, told = chart(line(1, 2)), chart(line(1, 2), caption="Line: all of it. " * 9, y_label="share")
+    heights = [int.from_bytes(draw_png(made, "")[20:24], "big") for made in (plain, told)]
+    assert heights[1] > heights[0]
+    assert "all of it" not in draw_svg(told) and "share" in draw_svg(told)
+
+
 def test_without_numbers_there_is_no_chart():
     assert chart().is_empty and chart(line(np.nan, np.nan)).is_empty and not chart(line(np.nan, 1)).is_empty
 

@@ -55,6 +55,38 @@ def test_success_is_the_mean_over_seeds(folder):
     assert found[2].caption.startswith("pass@8")
 
 
+def test_tables_and_curves_say_of_how_many_they_are(folder):
+    """The folder has 5 seeds; 100 problems everywhere but on one task, of which 50 are for pass@8."""
+    for path in folder.glob("TextSort--*/result.json"):
+        result = json.loads(path.read_text())
+        path.write_text(json.dumps(result | {"before": result["before"] | {"problems": 23}}))
+    first = json.loads((folder / "TextMath--expert_iteration--seed0/result.json").read_text())
+    protocol = {"cell": first["cell"] | {"protocol": {"pass_problems": 50}}}
+    edit(folder / "TextMath--expert_iteration--seed0/result.json", **protocol)
+    found = sections(folder)
+    greedy, _, passed = (table.caption for table in found["success"].tables)
+    assert "100 held-out problems (TextSort: 23); mean over 5 seeds ± their standard deviation" in greedy
+    assert "50 held-out problems (TextSort: 23)" in passed
+    (folder / "TextMath--sft--seed0/result.json").unlink()
+    found = sections(folder)
+    assert "mean over 4 to 5 seeds" in found["curves"].charts[0].caption
+    profile = found["profiles"].charts[0]
+    assert "4 to 5 seeds × 2 environments" in profile.caption and "where there are 5 seeds" in profile.caption
+
+
+def test_charts_of_one_kind_stand_together(folder):
+    assert [(chart.title, chart.note[:8]) for chart in sections(folder)["curves"].charts] == [
+        ("TextMath", "language"), ("TextSort", "language"), ("TextMath", "agents t"), ("TextSort", "agents t"),
+    ]  # fmt: skip
+
+
+def test_what_learns_nothing_is_shown_once(folder):
+    cards = matrix_page(folder).cards
+    labels = {tuple(a["label"] for a in card["answers"]) for card in cards if card["agent"] in ("random", "oracle")}
+    assert labels == {("nothing learns",)}
+    assert {len(card["answers"]) for card in cards if card["agent"] == "grpo"} == {2}
+
+
 def test_aggregates_are_those_of_the_scores_and_the_best_is_first(folder):
     section = sections(folder)["aggregates"]
     table = rows(section.tables[0])
@@ -199,7 +231,7 @@ def test_hostile_names_are_text(make_matrix, hostile):
         path.write_text(json.dumps(cell | names if name == "cell.json" else cell | {"cell": cell["cell"] | names}))
     page = matrix_page(folder)
     assert render_html(page).count("<script") == 2
-    assert "\n\n" not in render_markdown(page).split("**Success**\n\n")[1].split("\n\n**")[0]
+    assert "\n\n" not in render_markdown(page).split("deviation**\n\n")[1].split("\n\n**")[0]
 
 
 def test_the_files(make_matrix):

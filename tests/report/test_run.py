@@ -19,6 +19,12 @@ def notices(folder):
     return " ".join(notice.text for notice in run_page(folder).notices)
 
 
+def said(answer):
+    """The text of an answer of one turn."""
+    [turn] = answer["turns"]
+    return turn["text"]
+
+
 def charts(folder):
     return {
         chart.title: chart for section in run_page(folder).sections for chart in section.charts if not chart.is_empty
@@ -95,7 +101,7 @@ def test_answers_to_one_problem_stand_together(run_folder):
     cards = run_page(run_folder).cards
     assert [card["when"] for card in cards[:2]] == ["update 0", "update 10"] and len(cards) == 10
     assert {card["outcome"] for card in cards} == {"mixed"}
-    assert [(a["label"], a["text"], a["facts"][0]) for a in cards[1]["answers"]] == [
+    assert [(a["label"], said(a), a["facts"][0]) for a in cards[1]["answers"]] == [
         ("2 times", "answer 0", "reward 0"), ("", "answer 1", "reward 1"), ("", "answer 1", "not scored"),
     ]  # fmt: skip
 
@@ -115,7 +121,7 @@ def test_outcomes_and_pairs_of_preferences():
         "unscored",
     ]
     [card] = sample_cards([{"update": 0, "prompt": "p", "chosen": "good", "rejected": "bad"}], about)
-    assert [(a["text"], a["mark"]) for a in card["answers"]] == [("good", "right"), ("bad", "wrong")]
+    assert [(said(a), a["mark"]) for a in card["answers"]] == [("good", "right"), ("bad", "wrong")]
 
 
 def test_before_and_after_where_a_folder_has_them(run_folder):
@@ -130,17 +136,85 @@ def test_before_and_after_where_a_folder_has_them(run_folder):
     assert card["outcome"] == "unscored" and card["answers"][0]["facts"] == ["not scored"]
 
 
+def test_a_run_that_has_not_finished_shows_what_it_answered_before(run_folder):
+    line = {"prompt": "p", "response_before": "a", "reward_before": 0.0, "success_before": False}
+    (run_folder / "answers.jsonl").write_text(json.dumps(line) + "\n")
+    card = run_page(run_folder).cards[0]
+    assert card["outcome"] == "begun" and [a["label"] for a in card["answers"]] == ["before learning"]
+
+
+def test_a_game_shows_who_said_what(run_folder):
+    said = [("assistant", "16"), ("user", "lower"), ("assistant", "x" * 10_000), ("user", "y" * 100)]
+    messages = [{"role": role, "content": content} for role, content in said]
+    lines = [{"prompt": "p", "response_before": response, "response_after": "8"} for response in (messages, [], [3])]
+    (run_folder / "answers.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    game, empty, odd = run_page(run_folder).cards[:3]
+    turns = game["answers"][0]["turns"]
+    assert [(turn["by"], turn["text"][:5], turn["cut"]) for turn in turns] == [
+        ("policy", "16", 0), ("env", "lower", 0), ("policy", "xxxxx", 10_000 - 5_993 + 100),
+    ]  # fmt: skip
+    assert game["answers"][1]["turns"] == [{"by": "policy", "text": "8", "cut": 0}]
+    assert [card["answers"][0]["turns"][0]["text"] for card in (empty, odd)] == ["[]", "[3]"]
+
+
+def test_captions_say_what_lines_are(run_folder):
+    found = charts(run_folder)
+    assert (
+        "an update of 64 episodes" in found["Success"].caption and "100 held-out problems" in found["Success"].caption
+    )
+    assert found["Entropy of the policy, in nats a token"].y_label == "nats a token"
+    assert all(chart.caption and chart.x_label == "episodes" and chart.y_label for chart in found.values())
+    assert found["Reward"].caption in html.unescape(render_html(run_page(run_folder)))
+    lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        del line["time/total_timesteps"]
+    (run_folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert charts(run_folder)["Reward"].x_label == "updates"
+
+
+def compute(folder):
+    [section] = [section for section in run_page(folder).sections if section.id == "compute"]
+    return {name: value for name, value in section.tables[0].rows}
+
+
+def test_compute_of_a_run_is_counted_or_told_by_its_log(run_folder):
+    lines = [json.loads(line) for line in (run_folder / "metrics.jsonl").read_text().splitlines()]
+    path = run_folder / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line | {"rollout/ep_len_mean": 2.0}) + "\n" for line in lines))
+    assert compute(run_folder) == {
+        "updates": "100", "episodes": "6.4k", "tokens drawn, about": "12.8k", "learning, evaluation aside": "50.0 s",
+        "episodes a second": "128", "tokens a second": "256",
+    }  # fmt: skip
+    cost = {"samples": 7000, "tokens": 70_000, "gradient_steps": 9, "seconds": 10.0, "seconds_sampling": 6.0}
+    summary = json.loads((run_folder / "summary.json").read_text())
+    (run_folder / "summary.json").write_text(json.dumps(summary | {"cost": cost, "machine": {"peak_memory_mb": 300}}))
+    counted = compute(run_folder)
+    assert (counted["tokens drawn"], counted["of it sampling"], counted["gradient steps"]) == ("70k", "60%", "9")
+    assert (counted["episodes a second"], counted["peak memory of the process, in MB"]) == ("700", "300")
+
+
+def test_curves_of_a_cell_without_a_log_end_where_it_ended(run_folder):
+    (run_folder / "metrics.jsonl").unlink()
+    points = [{"episodes": e, "greedy": e / 100, "problems": 50} for e in (0, 40, 80)]
+    (run_folder / "curve.jsonl").write_text("".join(json.dumps(point) + "\n" for point in points))
+    chart = charts(run_folder)["Success"]
+    assert list(chart.series[0].x) == [0, 0, 40, 80, 80] and "of them 50 in between" in chart.caption
+    assert "no curves" not in notices(run_folder)
+
+
 def test_a_long_run_shows_some_of_its_answers():
     cards, note = thinned([{"i": i} for i in range(10)], 4)
     assert [card["i"] for card in cards] == [0, 2, 5, 7] and note.startswith("4 of 10 are here")
     assert thinned([{}], 4) == ([{}], "")
+    long = [{"text": "x" * 988} for _ in range(100)]  # 1,000 characters of JSON each
+    assert len(thinned(long, characters=20_000)[0]) == 20 and thinned(long, characters=100_000)[1] == ""
 
 
 def test_a_very_long_answer_is_cut(run_folder, fewer_columns):
     line = {"update": 0, "prompt": "p" * 10**6, "response": "x" * 10**6, "reward": 1.0}
     (run_folder / "transcripts.jsonl").write_text(json.dumps(line) + "\n")
     [card] = run_page(run_folder).cards
-    assert card["answers"][0]["cut"] == card["cut"] == 10**6 - 6_000
+    assert card["answers"][0]["turns"][0]["cut"] == card["cut"] == 10**6 - 6_000
     assert len(render_html(run_page(run_folder))) < 10**6
 
 
@@ -149,7 +223,7 @@ def test_what_a_model_wrote_is_data_and_never_markup(run_folder, fewer_columns):
     page.encode()
     assert page.count("<script") == 2 and page.count("</script") == 2 and "<img" not in page and "<!--" not in page
     data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)[1])
-    shown = data["cards"][0]["answers"][0]["text"]
+    shown = data["cards"][0]["answers"][0]["turns"][0]["text"]
     assert shown.startswith("<script>document.title") and "⟨U+0000⟩⟨U+001B⟩[2J⟨U+202E⟩gnp.exe⟨U+D800⟩" in shown
     assert "49" not in shown and "{{ 7 * 7 }}" in html.unescape(page)
 

@@ -10,6 +10,7 @@ import dataclasses
 import io
 import math
 import re
+import textwrap
 import warnings
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -60,7 +61,11 @@ class Chart:
     title: str
     series: Sequence[Series]
     x_label: str
+    y_label: str = ""
     note: str = ""
+    """Second line of the title."""
+    caption: str = ""
+    """What lines and bands are, and of how many: it stands below, in the PNG too."""
     percent: bool = False
     """Whether the numbers are rates, on an axis from 0 to 1."""
     x_limits: tuple[float, float] | None = None
@@ -110,9 +115,12 @@ def _save(chart: Chart, file: Any, kind: str, about: str | None) -> None:
     }  # fmt: skip
     with matplotlib.rc_context(style), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")  # a glyph that the font lacks, limits that are equal
-        figure = Figure(figsize=(4.8, _height(chart) + (0.0 if about is None else 0.45)), layout="constrained")
+        caption = textwrap.wrap(visible(chart.caption), 88) if about is not None else []
+        extra = 0.0 if about is None else 0.45 + 0.14 * len(caption)
+        figure = Figure(figsize=(4.8, _height(chart) + extra), layout="constrained")
         axes = figure.subplots()
         if about is not None:
+            figure.supxlabel("\n".join(caption), x=0.02, ha="left", fontsize=7.5, color=SOFT)
             second = chart.note if len(chart.note) > 40 else ", ".join(filter(None, [chart.note, about]))
             figure.suptitle(f"{shortened(chart.title, 62)}\n{shortened(second, 62)}", x=0.02, ha="left", fontsize=9.5)
         if all(series.kind == "interval" for series in chart.series):
@@ -135,7 +143,7 @@ def _fill(axes: Any, chart: Chart) -> None:
     for begin, end in chart.alarms:
         axes.axvspan(begin, end, color=ALARM, alpha=0.12, linewidth=0)
     for series in chart.series:
-        _draw(axes, series)
+        _draw(axes, series, 0.14 if len(chart.series) <= 4 else 0.08)
     if chart.percent:
         axes.set_ylim(0, 1)
         axes.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
@@ -152,6 +160,7 @@ def _fill(axes: Any, chart: Chart) -> None:
     axes.xaxis.set_major_locator(MaxNLocator(5))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
     axes.set_xlabel(visible(chart.x_label))
+    axes.set_ylabel(shortened(chart.y_label, 40))
     axes.grid(axis="y", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
@@ -167,7 +176,7 @@ def _fill(axes: Any, chart: Chart) -> None:
         _label_ends(axes, chart.series)
 
 
-def _draw(axes: Any, series: Series) -> None:
+def _draw(axes: Any, series: Series, shade: float) -> None:
     color, dashes = series.color, _DASHES[series.slot // len(COLORS) % len(_DASHES)]
     known = np.isfinite(series.x) & np.isfinite(series.y)
     x, y = series.x[known], series.y[known]
@@ -175,7 +184,7 @@ def _draw(axes: Any, series: Series) -> None:
         return
     if series.low is not None and series.high is not None:
         step = "post" if series.kind == "steps" else None
-        axes.fill_between(x, series.low[known], series.high[known], step=step, color=color, alpha=0.14, linewidth=0)
+        axes.fill_between(x, series.low[known], series.high[known], step=step, color=color, alpha=shade, linewidth=0)
     if series.kind == "noisy":
         axes.plot(x, y, color=color, alpha=0.28, linewidth=0.9)
         axes.plot(x, smooth(y, max(1, len(y) // 10)), color=color, linewidth=2, marker="o" if len(x) == 1 else "")

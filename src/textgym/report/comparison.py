@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -141,9 +142,10 @@ def aggregate_section(bench: Bench) -> Section:
         ] if rows else [],
         charts=[
             Chart(
-                name="iqm", title="IQM of normalised scores, with 95 % intervals", series=[dot for _, dot in dots],
-                x_label="0: as it began, 1: as the oracle",
+                name="iqm", title="Normalised scores", series=[dot for _, dot in dots],
+                x_label="IQM of the normalised score (0: as it began, 1: as the oracle)",
                 note="blue: trains a language model, orange: begins with nothing",
+                caption=f"Dot: interquartile mean of all runs, {_runs(bench.compared())}. {_band(bench, 'Bar')}",
             )
         ],
     )  # fmt: skip
@@ -200,7 +202,9 @@ def profile_section(bench: Bench) -> Section:
         charts.append(
             Chart(
                 name=f"profile-{kind}", title=title, series=series, x_label="normalised score τ", percent=True,
-                note="share of runs with a score above τ",
+                y_label="runs above τ",
+                caption=f"Line: share of an agent's runs, {_runs(bench.compared(kind))}, whose score is above τ. "
+                f"{_band(bench, 'Band')}",
             )
         )  # fmt: skip
     return Section(
@@ -209,6 +213,25 @@ def profile_section(bench: Bench) -> Section:
         text="The higher a line, the more runs reach that score. Where lines cross, neither agent is the better.",
         charts=charts,
     )
+
+
+def _runs(scores: dict[str, Scores]) -> str:
+    """Return of how many runs of each agent something is said."""
+    seeds, envs = ([len(getattr(each, name)) for each in scores.values()] for name in ("seeds", "envs"))
+    return f"{span(seeds)} seeds × {span(envs)} environments"
+
+
+def span(counts: Iterable[float]) -> str:
+    """Return a count, or the lowest and the highest where they differ."""
+    known = sorted({int(count) for count in counts if np.isfinite(count)})
+    return "–" if not known else f"{known[0]:,}" if len(known) == 1 else f"{known[0]:,} to {known[-1]:,}"
+
+
+def _band(bench: Bench, what: str) -> str:
+    """Return what a band is, if there is one."""
+    few = any(len(scores.seeds) < SEEDS_FOR_INTERVAL for scores in bench.compared().values())
+    unless = f", where there are {SEEDS_FOR_INTERVAL} seeds" if few else ""
+    return f"{what}: 95 % interval of the stratified bootstrap over seeds{unless}."
 
 
 def _aggregates(values: Array) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,10 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from textgym.bench.contenders import CONTENDERS
 from textgym.bench.results import label
 from textgym.report.answers import pair_cards, thinned
 from textgym.report.cells import Cells, read_cells
-from textgym.report.comparison import SEEDS_FOR_INTERVAL, Bench, aggregate_section, improvement_section, profile_section
+from textgym.report.comparison import (
+    SEEDS_FOR_INTERVAL,
+    Bench,
+    aggregate_section,
+    improvement_section,
+    profile_section,
+    span,
+)
 from textgym.report.effort import compute_section, efficiency_section
 from textgym.report.model import Notice, Page, Section, Shade, Table, Tile
 from textgym.report.reading import Complaints, number, text
@@ -67,8 +76,15 @@ _ABOUT_SUCCESS = (
 def _success_tables(bench: Bench) -> Iterator[Table]:
     ks = collections.Counter(name for result in bench.results for name in result["after"] if _is_pass_at_several(name))
     [(most_common, _)] = ks.most_common(1) or [("pass@8", 0)]
-    captions = {"score": "Success", "sampled": "Success of sampled answers", most_common: f"{most_common}, by sampling"}
+    captions = {
+        "score": "Success, by the most probable tokens",
+        "sampled": "Success of sampled answers",
+        most_common: f"{most_common}: one at least of {most_common[5:]} sampled answers is right",
+    }
+    seeds = span(len(bench.runs(name, env)) for name in bench.learners for env in bench.env_names)
+    over = f"; mean over {seeds} seeds ± their standard deviation" if bench.learners else ""
     for key, caption in captions.items():
+        asked = _problems(bench, key in ("score", "sampled"))
         rows: list[list[str | Shade]] = []
         for name in bench.rows:
             cells = [
@@ -81,7 +97,29 @@ def _success_tables(bench: Bench) -> Iterator[Table]:
                 rows.append([name, *cells])
         if rows:
             in_markdown = key == "score"
-            yield Table(header=["agent", *bench.env_names], rows=rows, caption=caption, in_markdown=in_markdown)
+            yield Table(
+                header=["agent", *bench.env_names],
+                rows=rows,
+                caption=f"{caption}{asked}{over}",
+                in_markdown=in_markdown,
+            )
+
+
+def _problems(bench: Bench, all_of_them: bool) -> str:
+    """Return how many held-out problems a table is of, and on which envs there are others."""
+    protocol = bench.results[0]["cell"].get("protocol") if bench.results else None
+    most = number(protocol.get("pass_problems")) if isinstance(protocol, dict) else math.nan
+    counts: dict[str, int] = {}
+    for result in bench.results:
+        count = number(result["after"].get("problems", result["before"].get("problems")))
+        count = count if all_of_them else min(count, most)
+        if np.isfinite(count):
+            counts[result["cell"]["env_name"]] = int(count)
+    if not counts:
+        return ""
+    [(usual, _)] = collections.Counter(counts.values()).most_common(1)
+    others = ", ".join(f"{env}: {count:,}" for env, count in sorted(counts.items()) if count != usual)
+    return f"; {usual:,} held-out problems{f' ({others})' if others else ''}"
 
 
 def _is_pass_at_several(name: str) -> bool:
@@ -206,7 +244,8 @@ def _cards(folder: Path, cells: Cells) -> Iterator[dict[str, Any]]:
             name: text(cell[key]) for name, key in (("env", "env_name"), ("agent", "agent_name"), ("seed", "seed"))
         }
         about["policy"] = text(cell["policy"] or "")
-        yield from pair_cards(Complaints().read_lines(folder / cell["id"] / "answers.jsonl"), about)
+        learns = CONTENDERS[cell["agent"]].kind != "baseline"
+        yield from pair_cards(Complaints().read_lines(folder / cell["id"] / "answers.jsonl"), about, learns)
 
 
 def _json(values: Any) -> str:

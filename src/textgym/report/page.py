@@ -80,7 +80,7 @@ def as_data(values: Any) -> str:
 
 def render_markdown(page: Page) -> str:
     """Return the tables that are meant for a README."""
-    parts = [f"### {_inline(page.title)}", _inline(page.subtitle)]
+    parts = [f"### {_inline(page.title)}"]
     for section in page.sections:
         parts.extend(_markdown_table(table) for table in section.tables if table.in_markdown)
     return "\n\n".join(part for part in parts if part) + "\n"

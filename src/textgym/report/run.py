@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from textgym.bench.contenders import CONTENDERS
 from textgym.commands.shared import standard_error
 from textgym.report.answers import pair_cards, sample_cards, thinned
 from textgym.report.charts import Chart, Series, short_number
@@ -86,11 +88,12 @@ def run_page(folder: Path) -> Page:
     alarms = alarm_spans(run.metrics, episodes)
     about = {name: text(run.settings.get(name) or "") for name in ("env", "agent", "policy")}
     cards, cards_note = thinned(
-        pair_cards(run.pairs, {**about, "seed": ""}) + sample_cards(run.samples, {**about, "seed": ""})
+        pair_cards(run.pairs, {**about, "seed": ""}, _learns(run)) + sample_cards(run.samples, {**about, "seed": ""})
     )
     sections = [
         Section(id="results", title="Results on held-out problems", tables=list(_result_tables(run))),
         Section(id="learning", title="Learning", text=_about_curves(run), charts=_learning(run, episodes, alarms)),
+        Section(id="compute", title="Compute", tables=list(_compute_tables(run, episodes))),
         Section(
             id="monitors",
             title="Monitors and parts of the reward",
@@ -135,7 +138,23 @@ def alarm_spans(metrics: Sequence[dict[str, Any]], episodes: FloatArray) -> list
 def _episodes(metrics: Sequence[dict[str, Any]]) -> FloatArray:
     """Return where the updates stand: at their episodes, or at their number where the log does not say so."""
     episodes = column(metrics, EPISODES)
-    return episodes if np.isfinite(episodes).all() else np.arange(1, len(metrics) + 1, dtype=np.float64)
+    return episodes if _unit(metrics) == "episodes" else np.arange(1, len(metrics) + 1, dtype=np.float64)
+
+
+def _unit(metrics: Sequence[dict[str, Any]]) -> str:
+    return "episodes" if np.isfinite(column(metrics, EPISODES)).all() else "updates"
+
+
+def _update_of(metrics: Sequence[dict[str, Any]]) -> str:
+    """Return what an update is, with the number of its episodes if that is one."""
+    sizes = set(np.diff(np.r_[0.0, column(metrics, EPISODES)]).tolist())
+    return f"an update of {sizes.pop():,.0f} episodes" if len(sizes) == 1 and min(sizes) > 0 else "an update"
+
+
+def _learns(run: Run) -> bool:
+    """Say whether before and after may differ: not in the cell of a baseline."""
+    contender = CONTENDERS.get(str(run.settings.get("agent")))
+    return contender is None or contender.kind != "baseline"
 
 
 def _tiles(run: Run, episodes: FloatArray) -> Iterator[Tile]:
@@ -186,7 +205,7 @@ def _notices(run: Run, episodes: FloatArray, alarms: list[tuple[float, float]]) 
             "This run has not finished: it goes on, or was stopped. What follows is as far as it came; there is no "
             "evaluation after learning.",
         )
-    if not run.metrics:
+    if not run.metrics and not run.curve:
         yield Notice("warning", "No update has been logged, so there are no curves.")
     for complaint in run.complaints:
         yield Notice("warning", complaint)
@@ -238,22 +257,64 @@ def _result_tables(run: Run) -> Iterator[Table]:
 def _about_curves(run: Run) -> str:
     success = column(run.metrics, SUCCESS)
     same = np.isfinite(success).any() and np.array_equal(success, column(run.metrics, REWARD), equal_nan=True)
-    smoothed = "Thin lines are single updates, thick ones their running means over a tenth of the run."
-    return f"{smoothed} A success is worth 1 and all else 0, so that success is the reward, too." if same else smoothed
+    return "A success is worth 1 and all else 0, so that success is the reward, too." if same else ""
+
+
+def _about_success(run: Run, trained: bool) -> str:
+    """Return what the lines and points of the chart of success are."""
+    thin = f"Training, thin line: {_update_of(run.metrics)}, sampled; thick: running mean over a tenth of the run."
+    counts = [number(rates.get("problems")) for rates in (run.before, run.after)]
+    problems = [f"{count:,.0f} " for count in counts if np.isfinite(count)][-1:] or [""]
+    points = [number(line.get("problems")) for line in run.curve[:1]]
+    looks = "".join(f"; of them {count:,.0f} in between" for count in points if np.isfinite(count))
+    held_out = f"Points: {problems[0]}held-out problems, before and after learning{looks}."
+    return " ".join([thin] * trained + [held_out] * (bool(run.before) or bool(run.after)))
+
+
+def _compute_tables(run: Run, episodes: FloatArray) -> Iterator[Table]:
+    """Return what learning took: as it was counted in a benchmark, else as the log tells."""
+    last = run.metrics[-1] if run.metrics else {}
+    logged = {name[5:]: value for name, value in last.items() if name.startswith("cost/")}
+    cost = {name: number(value) for name, value in (logged | _mapping(run.outcome.get("cost"))).items()}
+    samples, tokens = cost.get("samples", math.nan), cost.get("tokens", math.nan)
+    told = "tokens drawn"
+    if run.metrics and _unit(run.metrics) == "episodes" and not np.isfinite(samples):
+        drawn = column(run.metrics, "rollout/ep_len_mean") * np.diff(np.r_[0.0, episodes])
+        samples, tokens, told = float(episodes[-1]), float(np.nansum(drawn)) or math.nan, "tokens drawn, about"
+    seconds = cost.get("seconds", number(last.get("time/time_elapsed")))
+    rows = [
+        ("updates", cost.get("updates", float(len(run.metrics)) or math.nan), short_number),
+        ("episodes", samples, short_number),
+        (told, tokens, short_number),
+        ("gradient steps", cost.get("gradient_steps", math.nan), short_number),
+        ("learning, evaluation aside", seconds, duration),
+        ("of it sampling", cost.get("seconds_sampling", math.nan) / seconds if seconds else math.nan, "{:.0%}".format),
+        ("of it environment and reward", cost.get("seconds_env", math.nan) / seconds if seconds else math.nan,
+         "{:.0%}".format),
+        ("episodes a second", samples / seconds if seconds else math.nan, short_number),
+        ("tokens a second", tokens / seconds if seconds else math.nan, short_number),
+        ("peak memory of the process, in MB", number(_mapping(run.outcome.get("machine")).get("peak_memory_mb")),
+         "{:,.0f}".format),
+    ]  # fmt: skip
+    known = [[name, shown(value)] for name, value, shown in rows if np.isfinite(value)]
+    if known:
+        yield Table(header=["", "this run"], rows=known, caption="Compute of the run", in_markdown=True)
 
 
 def _learning(run: Run, episodes: FloatArray, alarms: list[tuple[float, float]]) -> list[Chart]:
     success = column(run.metrics, SUCCESS)
     reward = column(run.metrics, REWARD)
-    end = float(episodes[-1]) if len(episodes) else 1.0
+    ends = np.r_[episodes[-1:], column(run.curve, "episodes")[-1:]]
+    end = float(ends.max()) if np.isfinite(ends).any() else 1.0
     series = [Series(label="training", x=episodes, y=success, kind="noisy")]
     for slot, name in (1, "greedy"), (2, "sampled"):
         x, y = _held_out(run, name, end)
         series.append(Series(label=f"held-out, {name}", x=x, y=y, slot=slot, kind="points"))
     charts = [
         Chart(
-            name="success", title="Success", series=[s for s in series if np.isfinite(s.y).any()], x_label="episodes",
-            percent=True, alarms=alarms,
+            name="success", title="Success", series=[s for s in series if np.isfinite(s.y).any()],
+            x_label=_unit(run.metrics), y_label="share of right answers", percent=True, alarms=alarms,
+            caption=_about_success(run, bool(np.isfinite(success).any())),
         )
     ]  # fmt: skip
     if not np.array_equal(success, reward, equal_nan=True):
@@ -287,8 +348,10 @@ def _chart(name: str, title: str, run: Run, episodes: FloatArray, alarms: list[t
     percent = any(part in name for part in _RATES) and bool(np.nanmax(np.abs(values), initial=0) <= 1)
     return Chart(
         name="".join(c if c.isascii() and c.isalnum() else "-" for c in name)[:60].strip("-").lower(),
-        title=title, series=[Series(label=name, x=episodes, y=values, kind="noisy")], x_label="episodes",
+        title=title, series=[Series(label=name, x=episodes, y=values, kind="noisy")], x_label=_unit(run.metrics),
+        y_label=title.rsplit(", in ")[-1] if ", in " in title else name.rsplit("/")[-1],
         note="" if title == name else name, percent=percent, alarms=alarms,
+        caption=f"Thin line: {_update_of(run.metrics)}; thick: running mean over a tenth of the run.",
     )  # fmt: skip
 
 

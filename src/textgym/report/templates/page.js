@@ -2,6 +2,7 @@
 // Shows the cards of the page's data that pass the filters. Everything from the data becomes text, never HTML.
 (() => {
   const AT_ONCE = 20;
+  const SPEAKERS = { policy: "policy", env: "environment" };
   const FILTERS = [["env", "Environment"], ["agent", "Agent"], ["policy", "Policy"], ["seed", "Seed"], ["kind", "From"], ["outcome", "Outcome"]];
   const { outcomes, cards } = JSON.parse(document.getElementById("data").textContent);
   const form = document.getElementById("filters"), search = document.getElementById("search");
@@ -47,7 +48,7 @@
       [...selects].every(([name, select]) => !select.value || String(card[name]) === select.value)
       && (onlyThis === null || key(card) === key(onlyThis))
       && (!wanted || card.prompt.toLowerCase().includes(wanted)
-        || card.answers.some((answer) => answer.text.toLowerCase().includes(wanted))));
+        || card.answers.some((answer) => answer.turns.some((turn) => turn.text.toLowerCase().includes(wanted)))));
     list.replaceChildren();
     shown = 0;
     showMore();
@@ -68,6 +69,18 @@
     if (!text.trim()) paragraph.append(element("span", "empty", "(empty)"));
     if (cut) paragraph.append(element("span", "cut", ` … ${cut.toLocaleString("en")} more characters`));
     return paragraph;
+  }
+
+  // One response stands alone; in a game each turn says whose it is.
+  function drawTurns(turns) {
+    if (turns.length === 1) return [drawText("", turns[0].text, turns[0].cut)];
+    const dialogue = element("dl", "turns");
+    for (const turn of turns) {
+      const said = element("dd", turn.by);
+      said.append(drawText("", turn.text, turn.cut));
+      dialogue.append(element("dt", turn.by, SPEAKERS[turn.by]), said);
+    }
+    return [dialogue];
   }
 
   function drawCard(card) {
@@ -94,7 +107,7 @@
       if (answer.label) title.append(element("span", "", answer.label));
       if (answer.mark) title.append(element("span", "mark", answer.mark === "right" ? "✓" : "✗"));
       for (const fact of answer.facts) title.append(element("span", "", fact));
-      box.append(title, drawText("", answer.text, answer.cut));
+      box.append(title, ...drawTurns(answer.turns));
       answers.append(box);
     }
     article.append(about, drawText("prompt", card.prompt, card.cut), answers);
