@@ -143,7 +143,7 @@ def aggregate_section(bench: Bench) -> Section:
         charts=[
             Chart(
                 name="iqm", title="Normalised scores", series=[dot for _, dot in dots],
-                x_label="IQM of the normalised score (0: as it began, 1: as the oracle)",
+                x_label="IQM (0: as it began, 1: as the oracle)",
                 note="blue: trains a language model, orange: begins with nothing",
                 caption=f"Dot: interquartile mean of all runs, {_runs(bench.compared())}. {_band(bench, 'Bar')}",
             )
@@ -229,8 +229,10 @@ def span(counts: Iterable[float]) -> str:
 
 def _band(bench: Bench, what: str) -> str:
     """Return what a band is, if there is one."""
-    few = any(len(scores.seeds) < SEEDS_FOR_INTERVAL for scores in bench.compared().values())
-    unless = f", where there are {SEEDS_FOR_INTERVAL} seeds" if few else ""
+    seeds = [len(scores.seeds) for scores in bench.compared().values()]
+    if max(seeds, default=0) < SEEDS_FOR_INTERVAL:
+        return f"There are too few seeds for intervals, which need {SEEDS_FOR_INTERVAL}."
+    unless = f", where there are {SEEDS_FOR_INTERVAL} seeds" if min(seeds) < SEEDS_FOR_INTERVAL else ""
     return f"{what}: 95 % interval of the stratified bootstrap over seeds{unless}."
 
 

@@ -22,17 +22,18 @@ def efficiency_section(bench: Bench) -> Section:
     """Return for each agent and env how many samples it took to a level, and the area under the curve."""
     learners = [name for name in bench.learners if any(bench.runs(name, env) for env in bench.envs)]
     header = ["agent", *bench.envs]
+    curves = {(name, env): _normalized_curves(bench, name, env) for name in learners for env in bench.envs}
     tables = [
         Table(
             header=header,
-            rows=[[name, *(_to_level(bench, name, env, level) for env in bench.envs)] for name in learners],
+            rows=[[name, *(_to_level(curves[name, env], level) for env in bench.envs)] for name in learners],
             caption=f"Samples to a normalised score of {level}: median (runs that got there)",
         )
         for level in _LEVELS
     ]  # fmt: skip
     tables.append(
         Table(
-            header=header, rows=[[name, *(_area(bench, name, env) for env in bench.envs)] for name in learners],
+            header=header, rows=[[name, *(_area(curves[name, env]) for env in bench.envs)] for name in learners],
             caption="Mean height of the normalised curve",
         )
     )  # fmt: skip
@@ -88,8 +89,7 @@ def compute_section(bench: Bench) -> Section:
 _COSTS = ("samples", "tokens", "gradient_steps", "seconds", "seconds_sampling", "seconds_env")
 
 
-def _to_level(bench: Bench, name: str, env: str, level: float) -> str:
-    runs = [(x, y) for x, y in _normalized_curves(bench, name, env)]
+def _to_level(runs: list[Any], level: float) -> str:
     if not runs:
         return "–"
     found = [samples_to_level(x, y, level) for x, y in runs]
@@ -102,8 +102,8 @@ def _to_level(bench: Bench, name: str, env: str, level: float) -> str:
     return f"> {short_number(limit)}{mean} {arrived}"
 
 
-def _area(bench: Bench, name: str, env: str) -> str | Shade:
-    areas = [area_under_curve(x, y) for x, y in _normalized_curves(bench, name, env) if len(x) > 1 and x[-1] > x[0]]
+def _area(runs: list[Any]) -> str | Shade:
+    areas = [area_under_curve(x, y) for x, y in runs if len(x) > 1 and x[-1] > x[0]]
     return Shade(f"{np.mean(areas):.2f}".replace("-", "−"), float(np.clip(np.mean(areas), 0, 1))) if areas else "–"
 
 

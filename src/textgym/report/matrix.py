@@ -79,10 +79,10 @@ def _success_tables(bench: Bench) -> Iterator[Table]:
     captions = {
         "score": "Success, by the most probable tokens",
         "sampled": "Success of sampled answers",
-        most_common: f"{most_common}: one at least of {most_common[5:]} sampled answers is right",
+        most_common: f"{most_common}: one at least of {most_common[5:]} is right",
     }
     seeds = span(len(bench.runs(name, env)) for name in bench.learners for env in bench.env_names)
-    over = f"; mean over {seeds} seeds ± their standard deviation" if bench.learners else ""
+    over = f"mean over {seeds} seeds ± their standard deviation" if bench.learners else ""
     for key, caption in captions.items():
         asked = _problems(bench, key in ("score", "sampled"))
         rows: list[list[str | Shade]] = []
@@ -100,7 +100,8 @@ def _success_tables(bench: Bench) -> Iterator[Table]:
             yield Table(
                 header=["agent", *bench.env_names],
                 rows=rows,
-                caption=f"{caption}{asked}{over}",
+                caption=caption,
+                note="; ".join(filter(None, [asked, over])),
                 in_markdown=in_markdown,
             )
 
@@ -109,17 +110,18 @@ def _problems(bench: Bench, all_of_them: bool) -> str:
     """Return how many held-out problems a table is of, and on which envs there are others."""
     protocol = bench.results[0]["cell"].get("protocol") if bench.results else None
     most = number(protocol.get("pass_problems")) if isinstance(protocol, dict) else math.nan
-    counts: dict[str, int] = {}
+    counts: dict[str, set[float]] = collections.defaultdict(set)  # those of the token level may be others
     for result in bench.results:
         count = number(result["after"].get("problems", result["before"].get("problems")))
         count = count if all_of_them else min(count, most)
         if np.isfinite(count):
-            counts[result["cell"]["env_name"]] = int(count)
+            counts[result["cell"]["env_name"]].add(count)
     if not counts:
         return ""
-    [(usual, _)] = collections.Counter(counts.values()).most_common(1)
-    others = ", ".join(f"{env}: {count:,}" for env, count in sorted(counts.items()) if count != usual)
-    return f"; {usual:,} held-out problems{f' ({others})' if others else ''}"
+    shown = {env: span(found) for env, found in sorted(counts.items())}
+    [(usual, _)] = collections.Counter(shown.values()).most_common(1)
+    others = ", ".join(f"{env}: {count}" for env, count in shown.items() if count != usual)
+    return f"{usual} held-out problems{f' ({others})' if others else ''}"
 
 
 def _is_pass_at_several(name: str) -> bool:

@@ -43,6 +43,8 @@ class Table:
     rows: Sequence[Sequence[str | Shade]]
     labels: int = 1
     caption: str = ""
+    note: str = ""
+    """Of what and of how many the numbers are; it stands behind the caption."""
     in_markdown: bool = False
     """Whether the Markdown file has it, too."""
 

@@ -90,7 +90,8 @@ def _markdown_table(table: Table) -> str:
     rule = [":--" if i < table.labels else "--:" for i in range(len(table.header))]
     rows = [[_inline(cell.text if isinstance(cell, Shade) else cell) for cell in row] for row in table.rows]
     lines = ["| " + " | ".join(cells) + " |" for cells in ([_inline(cell) for cell in table.header], rule, *rows)]
-    return "\n".join([f"**{_inline(table.caption)}**\n"] * bool(table.caption) + lines)
+    title = f"**{_inline(table.caption)}**" + f": {_inline(table.note)}" * bool(table.note)
+    return "\n".join([f"{title}\n"] * bool(table.caption) + lines)
 
 
 def _inline(value: str) -> str:
