@@ -70,6 +70,11 @@ def test_the_caption_stands_below_a_picture_and_in_no_svg():
     assert "all of it" not in draw_svg(told) and "share" in draw_svg(told)
 
 
+def test_one_agent_alone_is_named_and_one_log_is_not():
+    assert "lonely" in draw_svg(chart(line(1, 2, label="lonely")))
+    assert "lonely" not in draw_svg(chart(line(1, 2, label="lonely", kind="noisy")))
+
+
 def test_without_numbers_there_is_no_chart():
     assert chart().is_empty and chart(line(np.nan, np.nan)).is_empty and not chart(line(np.nan, 1)).is_empty
 

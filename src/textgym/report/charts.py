@@ -172,7 +172,7 @@ def _fill(axes: Any, chart: Chart) -> None:
             "hacking alarm ▲" if left else "▲ hacking alarm", (begin, 0), (-4 if left else 4, 4),
             ("data", "axes fraction"), "offset points", color=ALARM, fontsize=9, ha="right" if left else "left",
         )  # fmt: skip
-    if len(chart.series) > 1:
+    if len(chart.series) > 1 or chart.series[0].kind != "noisy":
         _label_ends(axes, chart.series)
 
 

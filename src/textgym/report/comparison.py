@@ -144,7 +144,7 @@ def aggregate_section(bench: Bench) -> Section:
             Chart(
                 name="iqm", title="Normalised scores", series=[dot for _, dot in dots],
                 x_label="IQM (0: as it began, 1: as the oracle)",
-                note="blue: trains a language model, orange: begins with nothing",
+                note="blue: begins with a language model, orange: with nothing",
                 caption=f"Dot: interquartile mean of all runs, {_runs(bench.compared())}. {_band(bench, 'Bar')}",
             )
         ],
