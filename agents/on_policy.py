@@ -113,12 +113,16 @@ class OnPolicyAgent(Agent):
 
     @torch.no_grad()
     def logprobs(self, policy: CausalLM, batch: Rollout) -> Tensor:
-        """Return log-probabilities (B, T) under ``policy``, without gradient."""
+        """Return log-probabilities (B, T) of the action tokens under ``policy``, without gradient; 0 elsewhere."""
         result = torch.zeros_like(batch.logprobs)
         for rows in self.micro_batches(torch.arange(len(result), device=result.device), result.shape[1]):
             part = batch.select(rows)
             logprobs, _ = policy.logprobs(
-                part.prompt_ids, part.prompt_mask, part.tokens, temperature=self.config.temperature
+                part.prompt_ids,
+                part.prompt_mask,
+                part.tokens,
+                wanted=part.action_mask,
+                temperature=self.config.temperature,
             )
             result[rows, : logprobs.shape[1]] = logprobs
         return result
@@ -179,6 +183,7 @@ class OnPolicyAgent(Agent):
                 part.prompt_ids,
                 part.prompt_mask,
                 part.tokens,
+                wanted=part.action_mask,
                 temperature=self.config.temperature,
                 entropy_gradient=entropy_gradient,
             )

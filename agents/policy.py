@@ -28,6 +28,7 @@ from textgym.agents.loading import (
     pick_dtype,
 )
 from textgym.agents.lora import add_adapter, load_adapter, plain_weights, save_adapter
+from textgym.agents.packing import attention_reach, forward_cost, pack, packed_states, takes_packing
 from textgym.agents.readout import logprobs_and_entropies
 from textgym.envs.tokenizers import ChatTokenizer
 
@@ -54,6 +55,7 @@ class CausalLM:
         """Whether a sharded model is whole in this process, for a time."""
         self._unfrozen: list[nn.Parameter] = []
         self._trunk_is_known = False
+        self._takes_packing = False
 
     @classmethod
     def load(cls, name: str | Path, *, device: str = "auto", dtype: str = "auto") -> CausalLM:
@@ -192,13 +194,19 @@ class CausalLM:
             yield
 
     def logprobs(
-        self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor, *, temperature: float = 1.0
+        self,
+        prompt_ids: Tensor,
+        prompt_mask: Tensor,
+        tokens: Tensor,
+        *,
+        wanted: Tensor | None = None,
+        temperature: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
         """Return log pi(token | what precedes it), differentiable, and the entropy of that distribution, which is not.
 
         See ``evaluate_tokens``.
         """
-        evaluated = self.evaluate_tokens(prompt_ids, prompt_mask, tokens, temperature=temperature)
+        evaluated = self.evaluate_tokens(prompt_ids, prompt_mask, tokens, wanted=wanted, temperature=temperature)
         return evaluated.logprobs, evaluated.entropies
 
     def evaluate_tokens(
@@ -207,26 +215,31 @@ class CausalLM:
         prompt_mask: Tensor,
         tokens: Tensor,
         *,
+        wanted: Tensor | None = None,
         temperature: float = 1.0,
         entropy_gradient: bool = False,
     ) -> Evaluated:
         """Compute what training needs to know of given tokens.
 
-        A prompt that several rows share is computed once, and so are its gradients. Logits are made in pieces, and
-        again for the gradient, so that those of a large vocabulary never exist as a whole.
+        A prompt that several rows share is computed once, and so are its gradients; rows are packed where that is less
+        work (see ``agents.packing``). Logits are made of the wanted tokens' states alone, in pieces, and again for the
+        gradient, so that those of a large vocabulary never exist as a whole.
 
         Args:
             prompt_ids: int64 (B, P), left padded.
             prompt_mask: (B, P), 1 where there is a token.
-            tokens: int64 (B, T), right padded; what stands there in the results means nothing.
+            tokens: int64 (B, T), right padded.
+            wanted: bool (B, T), the tokens whose results are wanted; None for all. The others' log-probabilities and
+                entropies are 0, and what follows the last of a row is padding: its states mean nothing.
             temperature: logits are divided by it, as in sampling.
             entropy_gradient: whether the entropies are differentiable, too.
 
         Raises:
             NotImplementedError: for a model whose logits are not what its output layer makes of its last states.
         """
-        states = self.states(prompt_ids, prompt_mask, tokens)
-        flat, targets = states.flatten(0, 1), tokens.flatten()
+        states = self.states(prompt_ids, prompt_mask, tokens, wanted)
+        where = torch.nonzero((torch.ones_like(tokens) if wanted is None else wanted).flatten()).squeeze(1)
+        flat, targets = states.flatten(0, 1).index_select(0, where), tokens.flatten()[where]
         pieces = []
         size = max(1, _MAX_LOGITS // len(self.model.get_output_embeddings().weight))
         with self.forward_pass():
@@ -235,7 +248,10 @@ class CausalLM:
                     pieces.append(checkpoint(self._read_out, some, theirs, temperature, use_reentrant=False))
                 else:
                     pieces.append(self._read_out(some, theirs, temperature))
-        logprobs, entropies = (torch.cat(part).view(tokens.shape) for part in zip(*pieces, strict=True))
+        nothing = torch.zeros(tokens.numel(), device=tokens.device)
+        logprobs, entropies = (
+            nothing.index_copy(0, where, torch.cat(part)).view(tokens.shape) for part in zip(*pieces, strict=True)
+        )
         return Evaluated(logprobs, entropies if entropy_gradient else entropies.detach(), states)
 
     def _read_out(self, states: Tensor, tokens: Tensor, temperature: float) -> tuple[Tensor, Tensor]:
@@ -248,24 +264,46 @@ class CausalLM:
         softcap = getattr(self.model.config, "final_logit_softcapping", None)  # Gemma 2
         return logits if softcap is None else torch.tanh(logits / softcap) * softcap
 
-    def states(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor) -> Tensor:
-        """Return the last hidden states (B, T, size) that predict ``tokens``."""
+    def states(self, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor, wanted: Tensor | None = None) -> Tensor:
+        """Return the last hidden states (B, T, size) that predict ``tokens``; see ``evaluate_tokens`` for the rest."""
         trunk = self.trunk()
         if self.gradient_checkpointing and torch.is_grad_enabled():
             with self.forward_pass(), _recomputing(trunk):
-                return self._states(trunk, prompt_ids, prompt_mask, tokens, share=False)
+                return self._states(trunk, prompt_ids, prompt_mask, tokens, wanted, share=False)
         with self.forward_pass():
-            return self._states(trunk, prompt_ids, prompt_mask, tokens, share=not self.is_sharded)
+            return self._states(trunk, prompt_ids, prompt_mask, tokens, wanted, share=not self.is_sharded)
 
-    def _states(self, trunk: Any, prompt_ids: Tensor, prompt_mask: Tensor, tokens: Tensor, share: bool) -> Tensor:
-        """Compute ``states``; ``share`` says whether equal prompts may share a cache."""
+    def _states(
+        self,
+        trunk: Any,
+        prompt_ids: Tensor,
+        prompt_mask: Tensor,
+        tokens: Tensor,
+        wanted: Tensor | None,
+        share: bool,
+    ) -> Tensor:
+        """Compute ``states`` row by row, or with equal prompts in a cache if they may ``share`` it, or packed.
+
+        Packing takes no cache and one pass, so it is open to layers that are recomputed and to sharded weights, too.
+        """
         rows, width = tokens.shape
-        if rows == 0:  # one row all the same, which nobody sees: gathering sharded weights takes every process
+        if (
+            tokens.numel() == 0
+        ):  # one row all the same, which nobody sees: gathering sharded weights takes all processes
             nothing: Tensor = trunk(input_ids=tokens.new_zeros(1, 1), use_cache=False).last_hidden_state
-            return nothing[:0].expand(0, width, -1)
+            return nothing.expand(rows, width, -1)
         marked = torch.where(prompt_mask.bool(), prompt_ids, -1)
         unique, inverse = torch.unique(marked, dim=0, return_inverse=True)
-        if len(unique) == rows or not share:
+        share = share and len(unique) < rows
+        columns, size = prompt_ids.shape[1] + width - 1, self.model.get_output_embeddings().weight.shape[1]
+        work = forward_cost(rows * (width - 1 if share else columns), columns, size)
+        if share:
+            work += forward_cost(unique.numel(), prompt_ids.shape[1], size)
+        if self._takes_packing and columns <= attention_reach(self.model.config):
+            packing = pack(unique >= 0, inverse, torch.ones_like(tokens) if wanted is None else wanted, size, work)
+            if packing is not None:
+                return packed_states(trunk, packing, prompt_ids, tokens)
+        if not share:
             inputs = torch.cat([prompt_ids, tokens[:, :-1]], 1)
             mask = torch.cat([prompt_mask, torch.ones_like(tokens[:, :-1])], 1)
             out = trunk(input_ids=inputs, attention_mask=mask, position_ids=positions(mask), use_cache=False)
@@ -305,6 +343,7 @@ class CausalLM:
                     raise NotImplementedError(
                         f"{type(self.model).__name__} does something to its logits that textgym does not know"
                     )
+                self._takes_packing = takes_packing(trunk)
             self._trunk_is_known = True
         return trunk
 

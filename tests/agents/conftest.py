@@ -10,6 +10,8 @@ import pytest
 import torch
 from tokenizers import Tokenizer, decoders, models
 from transformers import (
+    Gemma3ForCausalLM,
+    Gemma3TextConfig,
     GPT2Config,
     GPT2LMHeadModel,
     LlamaConfig,
@@ -46,6 +48,9 @@ def make_model(kind: str, scale: float):
         model = LlamaForCausalLM(config)
     elif kind == "qwen2":
         model = Qwen2ForCausalLM(Qwen2Config(**sizes, **ids))
+    elif kind == "gemma3":  # one layer sees a window of 64 tokens, the other all
+        layers = {"sliding_window": 64, "layer_types": ["sliding_attention", "full_attention"]}
+        model = Gemma3ForCausalLM(Gemma3TextConfig(**sizes, **ids, head_dim=8, query_pre_attn_scalar=8, **layers))
     elif kind == "mistral":  # every layer sees a window of 6 tokens only
         model = MistralForCausalLM(MistralConfig(**sizes, **ids, sliding_window=6))
     else:
