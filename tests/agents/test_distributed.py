@@ -126,7 +126,8 @@ def test_so_does_every_other_variant(tmp_path):
 
 
 def test_so_do_2_that_keep_half_of_the_weights_each(tmp_path):
-    results = compare(QUICK_SHARDED, tmp_path, more_env=FSDP2)
+    # Halves of a batch are packed otherwise than the whole, and round differently.
+    results = compare(QUICK_SHARDED, tmp_path, more_env=FSDP2, atol=3e-5)
     for result in results.values():
         assert result["kept"] == pytest.approx(sum(weights.numel() for weights in result["after"]) / 2, rel=0.01)
 
