@@ -61,7 +61,8 @@ class AgentConfig:
     max_new_tokens: int = 64
     """Longest response in a sequence-level env, in tokens; a token-level env has a limit of its own."""
     micro_batch_size: int | None = None
-    """Rows in one forward and backward pass; None: as many as keep the logits below 256 MB."""
+    """Rows in one forward and backward pass; None: as many as keep hidden states, of all layers, below 256 MB (float32;
+    what else a layer keeps for the gradient is some 20 times as much)."""
     bf16: bool = False
     """Run the model under bfloat16 autocast, in sampling and in training; weights and losses stay as they are."""
     gradient_checkpointing: bool = False
@@ -402,11 +403,11 @@ class Agent(ABC):
         return int(words[0])
 
     def micro_batches(self, rows: Tensor, width: int) -> Iterator[Tensor]:
-        """Split row indices into pieces whose logits fit into memory; neighbours, which share prompts, stay so.
+        """Split row indices into pieces whose activations fit into memory; neighbours, which share prompts, stay so.
 
         With sharded weights all processes get equally many, some of them empty: a pass takes every process.
         """
-        size = self.config.micro_batch_size or max(1, _MAX_LOGITS // (self.policy.tokenizer.vocab_size * max(width, 1)))
+        size = self.config.micro_batch_size or max(1, _MAX_STATES // (self.policy.state_size * max(width, 1)))
         pieces = list(rows.split(size)) if len(rows) else []
         if self.policy.is_sharded:
             count = torch.tensor([len(pieces)], device=rows.device)
@@ -538,7 +539,7 @@ class Agent(ABC):
 
 
 _ADAM_MOMENTS = ("exp_avg", "exp_avg_sq")
-_MAX_LOGITS = 2**26
+_MAX_STATES = 2**26
 _SHOWN = ("rollout/success_rate", "rollout/ep_rew_mean", "train/loss")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+from torch import nn
 from transformers import AutoTokenizer
 from transformers.utils import logging
 
@@ -126,3 +127,17 @@ def pick_dtype(dtype: str) -> torch.dtype:
     if not isinstance(number_type, torch.dtype):
         raise ValueError(f"dtype must be 'auto' or the name of a torch dtype such as 'float32', got {dtype!r}")
     return number_type
+
+
+def without_dropout(model: Any) -> Any:
+    """Switch all dropout off for good, and return the model in evaluation mode."""
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        for name, value in vars(module).items():  # those of attention and of whole layers are numbers
+            if name.endswith(("dropout", "layerdrop")) and isinstance(value, float):
+                setattr(module, name, 0.0)
+    for name in vars(model.config):
+        if name.endswith(("dropout", "pdrop")) and isinstance(getattr(model.config, name), float):
+            setattr(model.config, name, 0.0)
+    return model.eval()

@@ -26,6 +26,7 @@ from textgym.agents.loading import (
     no_progress_bar,
     pick_device,
     pick_dtype,
+    without_dropout,
 )
 from textgym.agents.lora import add_adapter, load_adapter, plain_weights, save_adapter
 from textgym.agents.packing import attention_reach, forward_cost, pack, packed_states, takes_packing
@@ -42,7 +43,7 @@ class CausalLM:
 
     def __init__(self, model: Any, tokenizer: Any) -> None:
         """Wrap a ``PreTrainedModel`` and its ``PreTrainedTokenizerBase``."""
-        self.model = _without_dropout(model)
+        self.model = without_dropout(model)
         self.tokenizer = ChatTokenizer(tokenizer)
         self.bf16 = False
         """Whether forward passes run under bfloat16 autocast; weights and what losses are made of stay as they are."""
@@ -287,15 +288,13 @@ class CausalLM:
         Packing takes no cache and one pass, so it is open to layers that are recomputed and to sharded weights, too.
         """
         rows, width = tokens.shape
-        if (
-            tokens.numel() == 0
-        ):  # one row all the same, which nobody sees: gathering sharded weights takes all processes
+        if tokens.numel() == 0:  # one row that nobody sees all the same: gathering sharded weights takes all processes
             nothing: Tensor = trunk(input_ids=tokens.new_zeros(1, 1), use_cache=False).last_hidden_state
             return nothing.expand(rows, width, -1)
         marked = torch.where(prompt_mask.bool(), prompt_ids, -1)
         unique, inverse = torch.unique(marked, dim=0, return_inverse=True)
         share = share and len(unique) < rows
-        columns, size = prompt_ids.shape[1] + width - 1, self.model.get_output_embeddings().weight.shape[1]
+        columns, size = prompt_ids.shape[1] + width - 1, self._hidden_size
         work = forward_cost(rows * (width - 1 if share else columns), columns, size)
         if share:
             work += forward_cost(unique.numel(), prompt_ids.shape[1], size)
@@ -331,6 +330,17 @@ class CausalLM:
             use_cache=True,
         )
         return torch.cat([first, rest.last_hidden_state], 1)
+
+    @property
+    def state_size(self) -> int:
+        """How many numbers the hidden states of one token are, of all layers."""
+        layers: int = self.model.config.get_text_config().num_hidden_layers
+        return layers * self._hidden_size
+
+    @property
+    def _hidden_size(self) -> int:
+        size: int = self.model.get_output_embeddings().weight.shape[1]
+        return size
 
     def trunk(self) -> Any:
         """Return the model without its output layer, having seen once that the two make the whole."""
@@ -388,16 +398,3 @@ def positions(mask: Tensor) -> Tensor:
     something else for the same text.
     """
     return (mask.long().cumsum(1) - 1).clamp(min=0)
-
-
-def _without_dropout(model: Any) -> Any:
-    for module in model.modules():
-        if isinstance(module, nn.Dropout):
-            module.p = 0.0
-        for name, value in vars(module).items():  # those of attention and of whole layers are numbers
-            if name.endswith(("dropout", "layerdrop")) and isinstance(value, float):
-                setattr(module, name, 0.0)
-    for name in vars(model.config):
-        if name.endswith(("dropout", "pdrop")) and isinstance(getattr(model.config, name), float):
-            setattr(model.config, name, 0.0)
-    return model.eval()

@@ -164,12 +164,15 @@ class PPO(OnPolicyAgent):
                     return metrics | mean_metrics(steps) | {"train/n_steps": float(len(steps))}
         return metrics | mean_metrics(steps) | {"train/n_steps": float(len(steps))}
 
-    def values(self, batch: Rollout, states: Tensor | None = None) -> Tensor:
-        """Return the value of the state before each token, float32 (B, T); ``states`` are the policy's, if known."""
+    def values(self, batch: Rollout, states: Tensor | None = None, wanted: Tensor | None = None) -> Tensor:
+        """Return the value of the state before each token, float32 (B, T).
+
+        ``states`` are the policy's, if known; ``wanted``, bool (B, T), says where the values are needed, if not all.
+        """
         if self.critic is not None:
-            states = self.critic.states(batch.prompt_ids, batch.prompt_mask, batch.tokens)
+            states = self.critic.states(batch.prompt_ids, batch.prompt_mask, batch.tokens, wanted)
         elif states is None:
-            states = self.policy.states(batch.prompt_ids, batch.prompt_mask, batch.tokens)
+            states = self.policy.states(batch.prompt_ids, batch.prompt_mask, batch.tokens, wanted)
         values: Tensor = self.value_head(states.float()).squeeze(-1)
         return values
 
@@ -197,7 +200,7 @@ class PPO(OnPolicyAgent):
                 config.clip_range,
                 dual_clip=config.dual_clip,
             )
-            values = self.values(part, now.states.detach() if critic_only else now.states)
+            values = self.values(part, now.states.detach() if critic_only else now.states, mask)
             error = value_loss(
                 values, of_part(old_values), of_part(returns), of_part(weights), mask, config.clip_range_vf
             )
@@ -225,10 +228,12 @@ class PPO(OnPolicyAgent):
             part = batch.select(rows)
             width, lengths = part.tokens.shape[1], part.token_mask.sum(1)
             part.tokens = nn.functional.pad(part.tokens, (0, extra), value=self.policy.tokenizer.pad_id)
+            columns = torch.arange(width + extra, device=lengths.device)
+            wanted = columns < (lengths + goes_on[rows])[:, None]
             now = self.policy.evaluate_tokens(
-                part.prompt_ids, part.prompt_mask, part.tokens, temperature=self.config.temperature
+                part.prompt_ids, part.prompt_mask, part.tokens, wanted=wanted, temperature=self.config.temperature
             )
-            part_values = self.values(part, now.states)
+            part_values = self.values(part, now.states, wanted)
             logprobs[rows, :width], values[rows, :width] = now.logprobs[:, :width], part_values[:, :width]
             if extra:
                 last_values[rows] = torch.where(goes_on[rows], part_values.gather(1, lengths[:, None]).squeeze(1), 0.0)

@@ -52,7 +52,7 @@ class SFT(Agent):
         for rows in self.micro_batches(torch.arange(len(weights), device=weights.device), batch.tokens.shape[1]):
             part = batch.select(rows)
             width = part.tokens.shape[1]
-            logprobs, _ = self.policy.logprobs(part.prompt_ids, part.prompt_mask, part.tokens)
+            logprobs, _ = self.policy.logprobs(part.prompt_ids, part.prompt_mask, part.tokens, wanted=part.action_mask)
             part_loss = -torch.where(part.action_mask, weights[rows, :width] * logprobs, 0.0).sum()
             part_loss.backward()
             right = torch.where(part.action_mask, weights[rows, :width] * logprobs.detach().exp(), 0.0).sum()
