@@ -21,6 +21,7 @@ import argparse
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import time
 from pathlib import Path
@@ -130,14 +131,19 @@ def write_trials(study: optuna.Study, path: Path, spent: dict[str, Any]) -> None
 
 def write_best(study: optuna.Study, path: Path, spent: dict[str, Any]) -> None:
     """Make the best trial the default of an agent's file."""
-    entries = (read_yaml(path) or {}) if path.is_file() else {}
-    entries["default"] = study.best_trial.user_attrs["hyperparameters"]
+    default = yaml.safe_dump({"default": study.best_trial.user_attrs["hyperparameters"]}, sort_keys=False)
     head = (
         f"# Tuned on {datetime.date.today()}: the best of {len(finished(study))} trials, {study.best_value:.3f} mean "
         f"greedy success;\n# {json.dumps(spent)};\n# all of them are in trials/{path.stem}.jsonl.\n"
     )
-    entries = json.loads(json.dumps(entries))  # without YAML's references
-    path.write_text(head + yaml.safe_dump(entries, sort_keys=False), encoding="utf-8")
+    path.write_text(head + default + (entries_of_envs(path) if path.is_file() else ""), encoding="utf-8")
+
+
+def entries_of_envs(path: Path) -> str:
+    """Return what follows the default in an agent's file, with its comments."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
+    below_head = itertools.dropwhile(lambda line: line.startswith("#"), lines)
+    return "".join(itertools.dropwhile(lambda line: line.startswith(("default:", " ")), below_head))
 
 
 def main() -> None:
