@@ -42,7 +42,7 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 SCRIPTS = {"verifiers-math": "math_verifier.py", "verifiers-code": "sandbox.py", "logprob-memory": "logprob_memory.py"}
 DEFAULT = ("sample-tiny-64", "sample-tiny-256", "sample-tiny-64-full", "update-tiny", "envs", *SCRIPTS)
-SLOW, LIMIT = 60, 400
+SLOW, LIMIT = 60, 150
 """Seconds in a round after which a peer is not measured again, and after which it is given up."""
 BANDWIDTH = {"H100": 3.35e12, "H200": 4.8e12, "A100": 2.0e12}
 """Bytes a second from memory, by the makers' data sheets."""
