@@ -405,6 +405,8 @@ class Agent(ABC):
     def micro_batches(self, rows: Tensor, width: int) -> Iterator[Tensor]:
         """Split row indices into pieces whose activations fit into memory; neighbours, which share prompts, stay so.
 
+        ``width`` is the number of columns of a row, the prompt's included.
+
         With sharded weights all processes get equally many, some of them empty: a pass takes every process.
         """
         size = self.config.micro_batch_size or max(1, _MAX_STATES // (self.policy.state_size * max(width, 1)))

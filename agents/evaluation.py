@@ -90,43 +90,37 @@ def evaluate(
     Raises:
         ValueError: if the split is empty.
     """
-    settings = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "seed": seed, **env_kwargs}
-    return _evaluate(policy, env_id, episodes, split, settings, env_kwargs)[0]
+    settings: dict[str, Any] = dict(max_new_tokens=max_new_tokens, batch_size=batch_size, seed=seed, split=split)
+    return evaluate_with_answers(policy, env_id, episodes, **settings, **env_kwargs)[0]
 
 
 def evaluate_with_answers(
-    policy: CausalLM, env_id: str | EnvSpec, episodes: int = 500, *, max_new_tokens: int = 64, **env_kwargs: Any
-) -> tuple[Evaluation, Answers]:
-    """Do as ``evaluate`` does, and return the greedy answers, too: ``episodes`` of them, in the problems' order."""
-    settings = {"max_new_tokens": max_new_tokens, **env_kwargs}
-    evaluation, greedy = _evaluate(policy, env_id, episodes, "test", settings, env_kwargs)
-    return evaluation, answers_of(greedy)
-
-
-def _evaluate(
     policy: CausalLM,
     env_id: str | EnvSpec,
-    episodes: int,
-    split: str,
-    settings: dict[str, Any],
-    env_kwargs: dict[str, Any],
-) -> tuple[Evaluation, list[Rollout]]:
-    """Return the rates, and the greedy episodes; ``settings`` for ``play_problems``, ``env_kwargs`` among them."""
+    episodes: int = 500,
+    *,
+    max_new_tokens: int = 64,
+    batch_size: int = 256,
+    seed: int = 0,
+    split: str = "test",
+    **env_kwargs: Any,
+) -> tuple[Evaluation, Answers]:
+    """Do as ``evaluate`` does, and return the greedy answers, too: ``episodes`` of them, in the problems' order."""
     problems = _first_problems(_make_text_env(env_id, env_kwargs), env_id, episodes, split)
     indices = [i % len(problems) for i in range(episodes)]
+    settings: dict[str, Any] = dict(max_new_tokens=max_new_tokens, batch_size=batch_size, seed=seed, split=split)
     rates, unscored = [], 0
     tasks: dict[str, dict[str, float]] = {}
-    played: dict[str, list[Rollout]] = {}
-    for kind, temperature in ("greedy", 0.0), ("sampled", 1.0):
-        parts = play_problems(policy, env_id, indices, temperature=temperature, split=split, **settings)
-        played[kind] = parts
+    for kind, temperature in ("sampled", 1.0), ("greedy", 0.0):
+        parts = play_problems(policy, env_id, indices, temperature=temperature, **settings, **env_kwargs)
         successes = torch.cat([part.successes for part in parts])
         scored = torch.cat([torch.isfinite(part.returns) for part in parts])
         rates.append(int(successes[scored].sum()) / int(scored.sum()) if scored.any() else math.nan)
         unscored += int((~scored).sum())
         for task, (right, count) in sorted(success_by_task(parts).items()):
             tasks.setdefault(task, {})[kind] = right / count
-    return Evaluation(rates[0], rates[1], episodes, len(problems), unscored, tasks), played["greedy"]
+    sampled, greedy = rates
+    return Evaluation(greedy, sampled, episodes, len(problems), unscored, tasks), answers_of(parts)
 
 
 def evaluate_samples(

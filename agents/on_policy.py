@@ -115,7 +115,7 @@ class OnPolicyAgent(Agent):
     def logprobs(self, policy: CausalLM, batch: Rollout) -> Tensor:
         """Return log-probabilities (B, T) of the action tokens under ``policy``, without gradient; 0 elsewhere."""
         result = torch.zeros_like(batch.logprobs)
-        for rows in self.micro_batches(torch.arange(len(result), device=result.device), result.shape[1]):
+        for rows in self.micro_batches(torch.arange(len(result), device=result.device), batch.width):
             part = batch.select(rows)
             logprobs, _ = policy.logprobs(
                 part.prompt_ids,
@@ -177,7 +177,7 @@ class OnPolicyAgent(Agent):
         tokens = float(total(batch.action_mask[rows].sum()))
         self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
         totals: dict[str, float] = {"loss": 0.0}
-        for part_rows in self.micro_batches(rows, batch.tokens.shape[1]):
+        for part_rows in self.micro_batches(rows, batch.width):
             part = batch.select(part_rows)
             evaluated = self.policy.evaluate_tokens(
                 part.prompt_ids,

@@ -224,7 +224,7 @@ class PPO(OnPolicyAgent):
         logprobs, values = torch.zeros_like(batch.logprobs), torch.zeros_like(batch.logprobs)
         last_values = batch.logprobs.new_zeros(len(batch.logprobs))
         extra = int(goes_on.any())  # one column more, for there may be no room for it in the model
-        for rows in self.micro_batches(torch.arange(len(values), device=values.device), values.shape[1]):
+        for rows in self.micro_batches(torch.arange(len(values), device=values.device), batch.width):
             part = batch.select(rows)
             width, lengths = part.tokens.shape[1], part.token_mask.sum(1)
             part.tokens = nn.functional.pad(part.tokens, (0, extra), value=self.policy.tokenizer.pad_id)

@@ -71,6 +71,11 @@ class Rollout:
         return self.rewards.sum(1)
 
     @property
+    def width(self) -> int:
+        """Columns of prompt and tokens together."""
+        return self.prompt_ids.shape[1] + self.tokens.shape[1]
+
+    @property
     def lengths(self) -> Tensor:
         """Number of sampled tokens, int64 (B,)."""
         return self.action_mask.sum(1)

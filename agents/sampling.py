@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -112,7 +113,7 @@ class PromptCache:
         self._mask = torch.empty(0)
 
     def prefill(self, policy: CausalLM, prompts: list[tuple[int, ...]]) -> tuple[Tensor, DynamicCache, Tensor]:
-        """Run what is new of U prompts, and remember all.
+        """Run what is new of U prompts, and remember all, if the model goes by position ids and not by columns.
 
         Returns:
             The next-token logits (U, vocabulary), the cache of C columns, and which of them each row may look at, int64
@@ -120,15 +121,17 @@ class PromptCache:
         """
         cache = DynamicCache(config=policy.model.config)
         begun = [self._longest_prefix(prompt) for prompt in prompts]
-        if all(begun):
+        new = max(len(prompt) - len(prefix) for prompt, prefix in zip(prompts, begun, strict=True))
+        if all(begun) and self._mask.shape[1] + new <= 2 * max(map(len, prompts)):  # columns of gaps cost memory
             rows = torch.tensor([self._rows[prefix] for prefix in begun], device=policy.device)
             for i, (keys, values) in enumerate(self._layers):
                 cache.update(keys[rows], values[rows], i)
             seen = self._mask[rows]
         else:
             begun, seen = [()] * len(prompts), torch.empty(len(prompts), 0, dtype=torch.int64, device=policy.device)
-        new = [prompt[len(prefix) :] for prompt, prefix in zip(prompts, begun, strict=True)]
-        ids, mask = pad_left(new, policy.tokenizer.pad_id, policy.device)
+        ids, mask = pad_left(
+            [p[len(prefix) :] for p, prefix in zip(prompts, begun, strict=True)], policy.tokenizer.pad_id, policy.device
+        )
         columns = torch.cat([seen, mask], 1)
         out = policy.model(
             input_ids=ids,
@@ -138,7 +141,7 @@ class PromptCache:
             use_cache=True,
             logits_to_keep=1,
         )
-        if has_plain_layers(cache):
+        if has_plain_layers(cache) and "position_ids" in inspect.signature(policy.model.forward).parameters:
             self._rows = {prompt: row for row, prompt in enumerate(prompts)}
             self._layers = keys_and_values(cache)
             self._mask = columns

@@ -49,7 +49,7 @@ class SFT(Agent):
         weights = loss_weights(batch.action_mask, "token", total=total)
         self.optimizer.zero_grad(set_to_none=True)  # an interrupted step may have left gradients
         sums = torch.zeros(2, device=weights.device)
-        for rows in self.micro_batches(torch.arange(len(weights), device=weights.device), batch.tokens.shape[1]):
+        for rows in self.micro_batches(torch.arange(len(weights), device=weights.device), batch.width):
             part = batch.select(rows)
             width = part.tokens.shape[1]
             logprobs, _ = self.policy.logprobs(part.prompt_ids, part.prompt_mask, part.tokens, wanted=part.action_mask)

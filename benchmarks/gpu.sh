@@ -29,7 +29,9 @@ trap 'kill %1 2>/dev/null; rm -rf "$out/venv"' EXIT
 timeout 60 "$python" -m pytest -q -m gpu -p no:cacheprovider -o addopts=--import-mode=importlib tests/agents/test_gpu.py >"$out/tests.txt" 2>&1
 status=$?
 tail -3 "$out/tests.txt"
-timeout 150 "$python" benchmarks/speed.py sample-135m update-135m --device cuda --rounds 2 >"$out/speed.jsonl"
+for row in sample-135m update-135m; do
+    timeout 75 "$python" benchmarks/speed.py "$row" --device cuda --rounds 1 --limit 30
+done >"$out/speed.jsonl"
 cat "$out/speed.jsonl"
 policy=${gguf:-tiny}
 nvidia-smi --query-gpu=utilization.gpu,memory.used --format=csv,noheader,nounits -l 1 >"$out/utilisation.csv" &

@@ -32,10 +32,10 @@ from typing import Any
 
 import numpy as np
 
-from textgym.envs.rewards.judge import Backend, Judge, LocalBackend, OpenAIBackend, RuleBackend
+from textgym.envs.rewards.judge import PRINCIPLES, Backend, Judge, LocalBackend, OpenAIBackend, RuleBackend
 from textgym.envs.task import Problem
 
-PRINCIPLES = ("The better response does what the instruction asks for, precisely and correctly.",)
+INSTRUCTION = ("The better response does what the instruction asks for, precisely and correctly.",)
 TIE = 0.5
 
 
@@ -182,13 +182,15 @@ def _cell(value: Any) -> str:
 
 
 def make_judge(args: argparse.Namespace) -> Judge:
+    principles = INSTRUCTION
     if args.backend == "rules":
         backend: Backend = RuleBackend()
+        principles = PRINCIPLES  # it reads no others
     elif args.backend == "openai":
         backend = OpenAIBackend(args.model, base_url=args.url)
     else:
         backend = LocalBackend(args.model, choose=args.choose)
-    return Judge(PRINCIPLES, "pairwise", backend=backend, cache=args.cache, max_chars=args.max_chars)
+    return Judge(principles, "pairwise", backend=backend, cache=args.cache, max_chars=args.max_chars)
 
 
 def main() -> None:

@@ -7,9 +7,9 @@
 
 Every peer is measured in processes of its own, one after the other in each round, so that a busy machine slows all;
 the ratio is the median over the rounds of (theirs / ours) in seconds for the same work. A peer that is not installed,
-or can't run here, is named with the reason; one that takes over a minute is measured in the first round alone. Rows of
-verifiers and memory are scripts of their own, which pair what they measure themselves. The time to the same success
-takes half an hour: grpo_vs_trl.py.
+or can't run here, is named with the reason; one that takes over a minute is measured in the first round alone, and one
+that takes more than ``--limit`` seconds is given up. Rows of verifiers and memory are scripts of their own, which pair
+what they measure themselves. The time to the same success takes half an hour: grpo_vs_trl.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import statistics
 import subprocess
 import sys
@@ -42,8 +43,8 @@ ROWS: dict[str, tuple[str, ...]] = {
 }
 SCRIPTS = {"verifiers-math": "math_verifier.py", "verifiers-code": "sandbox.py", "logprob-memory": "logprob_memory.py"}
 DEFAULT = ("sample-tiny-64", "sample-tiny-256", "sample-tiny-64-full", "update-tiny", "envs", *SCRIPTS)
-SLOW, LIMIT = 60, 150
-"""Seconds in a round after which a peer is not measured again, and after which it is given up."""
+SLOW = 60
+"""Seconds in a round after which a peer is not measured again."""
 BANDWIDTH = {"H100": 3.35e12, "H200": 4.8e12, "A100": 2.0e12}
 """Bytes a second from memory, by the makers' data sheets."""
 
@@ -55,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("rows", nargs="*", metavar="ROW", help=f"of {', '.join((*ROWS, *SCRIPTS))}")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--limit", type=float, default=150, help="seconds that a peer may take in a round")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--gguf", help="SmolLM2-135M-Instruct as a GGUF file")
     parser.add_argument("--peer", help=argparse.SUPPRESS)  # in the processes that this one starts
@@ -85,15 +87,11 @@ def compare(row: str, args: argparse.Namespace) -> dict[str, Any]:
             command = [sys.executable, __file__, row, "--peer", peer, "--device", args.device]
             command += ["--gguf", args.gguf] if args.gguf else []
             began = time.perf_counter()
-            try:
-                done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
-            except subprocess.TimeoutExpired:
-                absent[peer] = f"took more than {LIMIT} seconds"
-                continue
-            if done.returncode:
-                absent[peer] = (done.stderr.strip().splitlines() or ["no message"])[-1][:200]
+            code, out, err = run_apart(command, args.limit)
+            if code:
+                absent[peer] = (err.strip().splitlines() or ["no message"])[-1][:200]
             else:
-                results[peer].append(json.loads(done.stdout.splitlines()[-1]))
+                results[peer].append(json.loads(out.splitlines()[-1]))
             if time.perf_counter() - began > SLOW and peer != "textgym":
                 slow.add(peer)
     if absent.pop("textgym", None):
@@ -111,6 +109,18 @@ def compare(row: str, args: argparse.Namespace) -> dict[str, Any]:
                 "ratios": [round(r, 2) for r in ratios],
             }
     return line
+
+
+def run_apart(command: list[str], limit: float) -> tuple[int, str, str]:
+    """Run a command; return its exit status and what it printed. At the limit it and all that it started are killed."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, start_new_session=True, **pipes) as process:
+        try:
+            out, err = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            return 1, "", f"took more than {limit:g} seconds"
+    return process.returncode, out, err
 
 
 def measure(row: str, peer: str, device: str, gguf: str | None) -> Measured:

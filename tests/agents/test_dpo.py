@@ -232,7 +232,7 @@ def test_sampled_pairs_are_answers_to_one_problem_with_different_rewards(make_ag
     assert torch.equal(batch.group_ids[::2], batch.group_ids[1::2])
     seen = []
     for rows in agent.minibatches(batch):
-        for part in agent.micro_batches(rows, batch.tokens.shape[1]):
+        for part in agent.micro_batches(rows, batch.width):
             assert len(part) == 2 and part[0] % 2 == 0 and part[1] == part[0] + 1
             seen += part.tolist()
     assert sorted(seen) == list(range(2 * pairs))

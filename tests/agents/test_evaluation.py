@@ -322,6 +322,8 @@ def test_an_env_in_place_of_its_spec_is_refused_in_plain_words(make_policy):
 
 
 class FakeRollout:
+    prompts = ["?"]
+    messages = [[{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]]
     successes = torch.tensor([True])
     returns = torch.tensor([1.0])
     tasks = [""]

@@ -109,11 +109,12 @@ class OpenAIBackend:
                 unreached.clear()
                 try:
                     return await super().send(*args, **kwargs)
-                except httpx2.ConnectError as error:
+                except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                     unreached.append(error)
                     raise
 
-        http = Client(timeout=self.time_limit, event_hooks={"response": [_bound]})
+        patience = httpx2.Timeout(self.time_limit, connect=min(5.0, self.time_limit / 2))
+        http = Client(timeout=patience, event_hooks={"response": [_bound]})
         async with openai.AsyncOpenAI(
             api_key=os.environ.get("OPENAI_API_KEY") or "none",
             base_url=self.base_url,

@@ -191,6 +191,7 @@ class Judge:
                 value = self._read(reply.text, question)
             except TimeoutError as error:
                 self._count(calls=1, timeouts=1)
+                line.answered()
                 status, note = "timeout", str(error) or "a time-out"
                 break
             except Exception as error:
@@ -198,6 +199,8 @@ class Judge:
                 note = f"{type(error).__name__}: {error}"[:300]
                 if isinstance(error, ConnectionError):
                     line.failed(note)
+                else:
+                    line.answered()
                 break
             line.answered()
             spent = _add(spent, reply)
