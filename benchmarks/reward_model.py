@@ -5,7 +5,7 @@
 Pairs are drafts (``RLHFSource.draft``) of answers to training requests, compared by gold. The model begins with the
 warm start of ``examples/rlhf.py``, which has learnt to write such drafts. It is measured on 2,000 pairs for held-out
 requests, and on 2,000 other pairs for training requests, by how far gold sets the two apart as well. Equal worth is no
-preference. Prints one JSON line; 25 minutes of one core.
+preference. Prints one JSON line; 20 minutes of one core.
 """
 
 from __future__ import annotations
