@@ -189,7 +189,7 @@ class Run:
         self.agent.policy.save(self.out / "model")
         if self.is_main_process:
             path = self.out / "answers.jsonl"
-            first = read_lines(path)
+            first = read_lines(path) if path.is_file() else [{}] * len(answers)  # of a run begun before there were any
             _write_lines(path, [before | after for before, after in zip(first, answers, strict=False)])
             self._write_outcome(after)
         processes().wait_for_everyone()
