@@ -7,7 +7,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
+
+from textgym.agents.files import read_lines
 
 FloatArray = NDArray[np.float64]
 
@@ -130,8 +131,7 @@ class HackingAlarm(LogMonitors):
         """Take up what earlier calls of ``learn`` have logged."""
         logdir = getattr(self.model, "logdir", None)
         path = Path(logdir, "metrics.jsonl") if logdir else None
-        lines = path.read_text(encoding="utf-8").splitlines() if path and path.is_file() else []
-        for means in (json.loads(line) for line in lines if line.endswith("}")):  # a kill may have left half a line
+        for means in read_lines(path) if path else []:
             if means["train/n_updates"] <= self.model.num_updates:  # type: ignore[attr-defined]
                 self._remember(means)
 
@@ -142,9 +142,7 @@ class HackingAlarm(LogMonitors):
     def _on_rollout_end(self) -> None:
         super()._on_rollout_end()
         missing = [column for column in (self.reward, self.monitor) if column not in self.means]
-        if (
-            missing and self.means and not self._is_blind
-        ):  # SB3's first rollout may be without an episode, and all empty
+        if missing and self.means and not self._is_blind:  # SB3's first rollout may see no episode end, and log nothing
             self._is_blind = True
             warnings.warn(
                 f"{self.name} sees nothing: there is no {' and no '.join(missing)} in the log, which has "

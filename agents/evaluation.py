@@ -90,8 +90,8 @@ def evaluate(
     Raises:
         ValueError: if the split is empty.
     """
-    settings: dict[str, Any] = dict(max_new_tokens=max_new_tokens, batch_size=batch_size, seed=seed, split=split)
-    return evaluate_with_answers(policy, env_id, episodes, **settings, **env_kwargs)[0]
+    limits = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "seed": seed}
+    return evaluate_with_answers(policy, env_id, episodes, **limits, split=split, **env_kwargs)[0]
 
 
 def evaluate_with_answers(

@@ -152,6 +152,21 @@ def split_preferences(
     )
 
 
+def training_pairs(
+    pairs: Sequence[Preference], held_out: Sequence[Preference] | None, seed: int
+) -> tuple[Sequence[Preference], Sequence[Preference]]:
+    """Return what a reward model is to learn from, and what it is measured on: split from the former if not given.
+
+    Raises:
+        ValueError: if one of the two is empty.
+    """
+    if held_out is None:
+        pairs, held_out = split_preferences(pairs, seed=seed)
+    if not pairs or not held_out:
+        raise ValueError(f"fit needs pairs to learn from and held-out ones, got {len(pairs)} and {len(held_out)}")
+    return pairs, held_out
+
+
 @dataclass(frozen=True)
 class AnswerPair:
     """Two answers to a problem, in the order in which they were drawn, to be compared."""

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from textgym.agents.preferences import Preference, split_preferences
+from textgym.agents.preferences import Preference, training_pairs
 from textgym.agents.reward_model import RewardModel
 from textgym.agents.reward_training import FitConfig, PairMetrics, answer_lengths, pair_metrics
 from textgym.envs.task import Problem, Score
@@ -92,10 +92,7 @@ class RewardEnsemble:
             The metrics of the members' mean score on the held-out pairs.
         """
         seed = FitConfig(**settings).seed
-        if held_out is None:
-            pairs, held_out = split_preferences(pairs, seed=seed)
-        if not pairs or not held_out:
-            raise ValueError(f"fit needs pairs to learn from and held-out ones, got {len(pairs)} and {len(held_out)}")
+        pairs, held_out = training_pairs(pairs, held_out, seed)
         self.normalisation = None
         for i, member in enumerate(self.members):
             member.fit(pairs, held_out, **{**settings, "seed": seed + i})

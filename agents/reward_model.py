@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification
 from transformers.utils import logging
 
 from textgym.agents.loading import TINY, explained, load_tokenizer, no_progress_bar, pick_device, pick_dtype
-from textgym.agents.preferences import Message, Preference, split_preferences
+from textgym.agents.preferences import Message, Preference, training_pairs
 from textgym.agents.reward_training import FitConfig, PairMetrics, answer_lengths, pair_metrics, train
 from textgym.envs.task import Problem, Score
 
@@ -156,10 +156,7 @@ class RewardModel:
             ValueError: for pairs that don't fit the context, with their number; or for none.
         """
         config = FitConfig(**settings)
-        if held_out is None:
-            pairs, held_out = split_preferences(pairs, seed=config.seed)
-        if not pairs or not held_out:
-            raise ValueError(f"fit needs pairs to learn from and held-out ones, got {len(pairs)} and {len(held_out)}")
+        pairs, held_out = training_pairs(pairs, held_out, config.seed)
         self._encode_pairs(held_out)  # raises before the training what it would raise after it
         chosen, rejected = self._encode_pairs(pairs)
         self._set_normalisation(None, None)

@@ -23,7 +23,6 @@ import dataclasses
 import json
 import platform
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -33,6 +32,7 @@ from numpy.typing import NDArray
 
 import textgym
 from textgym import agents
+from textgym.agents.files import keep_lines, read_json, read_lines, write_lines, write_text
 from textgym.wrappers import MonitorReward
 
 AGENTS = {
@@ -167,7 +167,7 @@ class Run:
             if self.is_main_process:
                 self.out.mkdir(parents=True, exist_ok=True)
                 _write_json(self.out / "config.json", _config_values(self.settings, self.config))
-                _write_lines(self.out / "answers.jsonl", answers)
+                write_lines(self.out / "answers.jsonl", answers)
                 _write_json(path, before)
             processes().wait_for_everyone()
         return read_json(path)
@@ -189,8 +189,8 @@ class Run:
         self.agent.policy.save(self.out / "model")
         if self.is_main_process:
             path = self.out / "answers.jsonl"
-            first = read_lines(path) if path.is_file() else [{}] * len(answers)  # of a run begun before there were any
-            _write_lines(path, [before | after for before, after in zip(first, answers, strict=False)])
+            first = read_lines(path) or [{}] * len(answers)  # of a run begun before there were any
+            write_lines(path, [before | after for before, after in zip(first, answers, strict=False)])
             self._write_outcome(after)
         processes().wait_for_everyone()
         return read_json(self.out / "summary.json")
@@ -265,18 +265,7 @@ def read_config(out: str | Path) -> tuple[RunSettings, Any]:
 
 def read_metrics(out: str | Path) -> list[dict[str, Any]]:
     """Return what each update reported."""
-    return read_lines(Path(out) / "metrics.jsonl")
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Return the objects in the lines of a file."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file."""
-    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return values
+    return [json.loads(line) for line in (Path(out) / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
 
 
 def versions() -> dict[str, str]:
@@ -374,13 +363,7 @@ def _config_values(settings: RunSettings, config: Any) -> dict[str, Any]:
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:
-    path.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
-
-
-def _write_lines(path: Path, lines: Sequence[dict[str, Any]]) -> None:
-    fresh = path.with_name(path.name + ".new")  # a kill leaves the old file or the new one
-    fresh.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-    fresh.replace(path)
+    write_text(path, json.dumps(values, indent=2) + "\n")
 
 
 def _has_checkpoint(out: Path) -> bool:
@@ -390,8 +373,4 @@ def _has_checkpoint(out: Path) -> bool:
 
 def _forget_transcripts(out: Path, num_updates: int) -> None:
     """Drop the transcripts of updates that will be done again."""
-    path = out / "transcripts.jsonl"
-    if path.exists():
-        lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-        done = [line for line in lines if line.endswith("}\n") and json.loads(line)["update"] < num_updates]
-        path.write_text("".join(done), encoding="utf-8")
+    keep_lines(out / "transcripts.jsonl", lambda line: bool(line["update"] < num_updates))

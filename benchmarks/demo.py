@@ -25,7 +25,8 @@ from rich.table import Table
 
 from textgym.agents import CausalLM
 from textgym.agents.evaluation import play_problems
-from textgym.agents.runs import read_json, read_metrics, smooth
+from textgym.agents.files import read_json
+from textgym.agents.runs import read_metrics, smooth
 from textgym.cli import main as textgym
 
 ENV = "TextMath-v0"

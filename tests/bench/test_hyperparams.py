@@ -40,3 +40,8 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "ppo.yml").write_text("default: 3\n")
     with pytest.raises(ValueError, match=r"ppo\.yml must have a 'default'"):
         read_hyperparameters(tmp_path, "ppo", "TextMath-v0")
+
+
+def test_the_control_differs_from_grpo_in_its_reward_alone() -> None:
+    grpo, control = (read_yaml(BENCHMARKS / f"hyperparams/{agent}.yml") for agent in ("grpo", "random_reward"))
+    assert control == grpo

@@ -27,8 +27,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from textgym.agents.files import append_line, read_json, sha256_of_texts, write_json
 from textgym.bench.contenders import CONTENDERS
-from textgym.bench.files import append_line, read_json, sha256_of_texts, write_json
 from textgym.bench.matrix import Cell
 
 

@@ -17,9 +17,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.agents.answers import pair_up
 from textgym.agents.evaluation import pass_at_k
+from textgym.agents.files import append_line
 from textgym.agents.sb3 import make_vec_env
 from textgym.bench.contenders import CONTENDERS, sb3_class
-from textgym.bench.files import append_line
 from textgym.bench.matrix import Cell
 from textgym.bench.measure import Act, measure_player
 from textgym.bench.outcome import Outcome, Tell

@@ -15,12 +15,12 @@ from stable_baselines3.common.callbacks import BaseCallback
 
 from textgym.agents.answers import Answers, pair_up
 from textgym.agents.evaluation import evaluate_samples
+from textgym.agents.files import append_line, keep_lines, read_json, read_lines, sha256_of_files, write_json
 from textgym.agents.loading import TINY
 from textgym.agents.policy import CausalLM
 from textgym.agents.runs import agent_named, make_config, model_folder
 from textgym.bench.contenders import CONTENDERS
 from textgym.bench.controls import CoinFlips
-from textgym.bench.files import append_line, keep_lines, read_json, read_lines, sha256_of_files, write_json
 from textgym.bench.matrix import Cell
 from textgym.bench.measure import measure_model
 from textgym.bench.meter import COSTS, Meter

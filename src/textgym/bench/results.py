@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from textgym.agents.files import read_json, read_lines
 from textgym.bench.contenders import CONTENDERS
-from textgym.bench.files import read_json, read_lines
 from textgym.bench.statistics import Array, normalize
 
 

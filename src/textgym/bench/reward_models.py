@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from textgym.agents.files import read_json
 from textgym.agents.policy import CausalLM
-from textgym.bench.files import read_json
 from textgym.bench.matrix import Cell
 
 _ANSWERS = 512  # that set the scale

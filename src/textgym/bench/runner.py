@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from textgym.bench.files import read_json, write_json
+from textgym.agents.files import read_json, write_json
 from textgym.bench.matrix import Cell
 
 State = Literal["waiting", "running", "done", "failed"]

@@ -1,4 +1,4 @@
-"""Files of a cell's folder: written as a whole or not at all, and cut back to where a checkpoint stands."""
+"""Files of a run's folder: written as a whole or not at all, and cut back to where a checkpoint stands."""
 
 from __future__ import annotations
 
@@ -13,12 +13,7 @@ from typing import Any
 
 def write_json(path: Path, values: Any) -> None:
     """Write a file that is never seen half written; NaN becomes null."""
-    fresh = path.with_name(path.name + ".new")
-    with fresh.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(_known(values), indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
+    write_text(path, json.dumps(_known(values), indent=2) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -41,10 +36,22 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
 def keep_lines(path: Path, wanted: Callable[[dict[str, Any]], bool]) -> None:
     """Drop the lines that are not wanted."""
     if path.is_file():
-        kept = [json.dumps(line) + "\n" for line in read_lines(path) if wanted(line)]
-        fresh = path.with_name(path.name + ".new")
-        fresh.write_text("".join(kept), encoding="utf-8")
-        fresh.replace(path)
+        write_lines(path, [line for line in read_lines(path) if wanted(line)])
+
+
+def write_lines(path: Path, lines: Iterable[dict[str, Any]]) -> None:
+    """Write a file of lines of JSON that is never seen half written."""
+    write_text(path, "".join(json.dumps(line) + "\n" for line in lines))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that is never seen half written, even after a power cut."""
+    fresh = path.with_name(path.name + ".new")
+    with fresh.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    fresh.replace(path)
 
 
 def sha256_of_files(paths: Iterable[Path]) -> str:
