@@ -302,10 +302,11 @@ class CausalLM:
             packing = pack(unique >= 0, inverse, torch.ones_like(tokens) if wanted is None else wanted, size, work)
             if packing is not None:
                 return packed_states(trunk, packing, prompt_ids, tokens)
+        position_ids = _positions_up_to(prompt_mask, tokens, wanted)
         if not share:
             inputs = torch.cat([prompt_ids, tokens[:, :-1]], 1)
             mask = torch.cat([prompt_mask, torch.ones_like(tokens[:, :-1])], 1)
-            out = trunk(input_ids=inputs, attention_mask=mask, position_ids=positions(mask), use_cache=False)
+            out = trunk(input_ids=inputs, attention_mask=mask, position_ids=position_ids, use_cache=False)
             states: Tensor = out.last_hidden_state[:, -width:]
             return states
         shared_mask = (unique >= 0).long()
@@ -325,7 +326,7 @@ class CausalLM:
         rest = trunk(
             input_ids=tokens[:, :-1],
             attention_mask=mask,
-            position_ids=positions(mask)[:, prompt_ids.shape[1] :],
+            position_ids=position_ids[:, prompt_ids.shape[1] :],
             past_key_values=cache,
             use_cache=True,
         )
@@ -389,6 +390,18 @@ class Evaluated:
 
 _MAX_LOGITS = 2**24
 """Logits in one piece: 64 MB in float32."""
+
+
+def _positions_up_to(prompt_mask: Tensor, tokens: Tensor, wanted: Tensor | None) -> Tensor:
+    """Return position ids for prompts and all but the last of the tokens, (B, P + T - 1).
+
+    They stand still behind a row's last wanted token: a long prompt and another row's long answer may together exceed
+    the positions that the model has.
+    """
+    if wanted is None:
+        wanted = torch.ones_like(tokens, dtype=torch.bool)
+    leads_to_one = wanted.flip(1).cumsum(1).flip(1)[:, 1:] > 0
+    return positions(torch.cat([prompt_mask, leads_to_one], 1))
 
 
 def positions(mask: Tensor) -> Tensor:

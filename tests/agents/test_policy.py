@@ -80,6 +80,21 @@ def test_a_row_is_the_same_alone_and_among_longer_rows(make_policy):
     torch.testing.assert_close(together[1, :2], alone[0], atol=1e-5, rtol=0)
 
 
+@pytest.mark.parametrize("rows", [[0, 1], [0, 1, 1]], ids=["distinct", "shared"])
+def test_a_long_prompt_beside_another_rows_long_answer_needs_no_positions_for_padding(make_policy, rows):
+    policy = make_policy("gpt2")
+    policy.trunk()
+    policy._takes_packing = False
+    table = policy.model.transformer.wpe
+    table.weight = torch.nn.Parameter(table.weight[:14].detach())
+    ids, mask, tokens = (torch.randint(2, 98, (2, 12)), torch.ones(2, 12, dtype=torch.long), torch.full((2, 12), 5))
+    mask[0, :9] = 0
+    wanted = torch.arange(12) < torch.tensor([12, 3])[:, None]
+    states = policy.states(ids[rows], mask[rows], tokens[rows], wanted[rows])
+    torch.testing.assert_close(states[0], policy.states(ids[:1, 9:], mask[:1, 9:], tokens[:1])[0])
+    torch.testing.assert_close(states[1, :3], policy.states(ids[1:], mask[1:], tokens[1:, :3])[0])
+
+
 def test_sharing_a_prompt_changes_neither_values_nor_gradients(make_policy):
     shared, apart = make_policy("llama"), make_policy("llama")
     ids, mask, right = padded(PROMPTS, TOKENS)
