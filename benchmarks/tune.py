@@ -34,7 +34,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from textgym.bench.files import read_json
+from textgym.agents.files import read_json
 from textgym.bench.hyperparams import read_yaml
 from textgym.bench.matrix import Matrix, read_matrix
 from textgym.bench.runner import run_cells
@@ -78,6 +78,7 @@ def tune(agent: str, matrix: Matrix, folder: Path, out: Path, trials: int, worke
     """Bring the trials of an agent to this number, and write them and the best."""
     space = read_yaml(folder / "spaces" / f"{agent}.yml")
     study = open_study(agent, out)
+    check_same_trials(study, matrix, space)
     if not study.trials:
         path = folder / f"{agent}.yml"
         known = (read_yaml(path).get("default") or {}) if path.is_file() else {}
@@ -109,6 +110,19 @@ def open_study(agent: str, out: Path) -> optuna.Study:
         study.enqueue_trial(trial.params)
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
     return study
+
+
+def check_same_trials(study: optuna.Study, matrix: Matrix, space: dict[str, Any]) -> None:
+    """Raise ValueError if the trials so far had another matrix or another space: scores would not compare."""
+    values = dataclasses.asdict(dataclasses.replace(matrix, agents=[], hyperparams=None)) | {"space": space}
+    was, now = study.user_attrs.get("trials_of"), json.loads(json.dumps(values, default=dict))
+    if was is None:
+        study.set_user_attr("trials_of", now)
+    elif changed := [name for name in now if was[name] != now[name]]:
+        raise ValueError(
+            f"the trials of {study.study_name} so far had another {' and another '.join(changed)}: "
+            "begin anew in another --out, or put back what was there"
+        )
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -89,6 +89,22 @@ def test_tuning_goes_on(tuner: dict[str, Any], folder: Path) -> None:
     assert tune(tuner, folder, 4) == lines
 
 
+@pytest.mark.parametrize(
+    ("file", "old", "new", "changed"),
+    [("matrix.yml", "seeds: [90]", "seeds: [91]", "seeds"), ("hyper/spaces/sb3_a2c.yml", "[5, 8]", "[5, 9]", "space")],
+)
+def test_trials_of_another_matrix_or_space_are_not_gone_on_with(
+    tuner: dict[str, Any], folder: Path, file: str, old: str, new: str, changed: str
+) -> None:
+    tune(tuner, folder, 1)
+    text = (folder / file).read_text()
+    (folder / file).write_text(text.replace(old, new))
+    with pytest.raises(ValueError, match=f"another {changed}: begin anew in another --out"):
+        tune(tuner, folder, 2)
+    (folder / file).write_text(text)
+    assert len(tune(tuner, folder, 2)) == 2
+
+
 def test_a_trial_that_fails_counts_and_says_why(tuner: dict[str, Any], folder: Path) -> None:
     whole = tuner["tune"].__globals__["score"]
 
