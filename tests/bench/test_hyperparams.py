@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import gymnasium as gym
+import numpy as np
 import pytest
 
 from textgym.bench.contenders import CONTENDERS, check_hyperparameters
@@ -10,6 +12,7 @@ from textgym.bench.matrix import read_matrix
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 FILES = sorted((BENCHMARKS / "hyperparams").glob("*.yml"))
+MATRICES = sorted((BENCHMARKS / "matrices").glob("*.yml"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -22,9 +25,19 @@ def test_every_agent_that_learns_has_a_file() -> None:
     assert {path.stem for path in FILES} == {name for name, c in CONTENDERS.items() if c.kind != "baseline"}
 
 
-@pytest.mark.parametrize("path", sorted((BENCHMARKS / "matrices").glob("*.yml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
 def test_every_matrix_has_cells(path: Path) -> None:
     assert read_matrix(path).cells()
+
+
+@pytest.mark.parametrize("path", MATRICES, ids=lambda path: path.stem)
+def test_windows_hold_a_chat_of_gibberish(path: Path) -> None:
+    """That is what an agent of stable-baselines3 begins with, and reminders of the format are long."""
+    for env, env_kwargs in {c.env: c.env_kwargs for c in read_matrix(path).cells() if "Tokens" in c.env}.items():
+        envs = gym.make_vec(env, num_envs=16, **env_kwargs)
+        envs.reset(seed=0)
+        for i in range(200):
+            envs.step(np.full(16, i // 50 % 4))
 
 
 def test_an_entry_goes_over_the_default_and_small_numbers_are_numbers(tmp_path: Path) -> None:
