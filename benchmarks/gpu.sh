@@ -26,7 +26,7 @@ fi
 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader | tee "$out/device.txt"
 trap 'kill %1 2>/dev/null; rm -rf "$out/venv"' EXIT
 
-timeout 60 "$python" -m pytest -q -m gpu -p no:cacheprovider -o addopts=--import-mode=importlib tests/agents/test_gpu.py >"$out/tests.txt" 2>&1
+timeout 60 "$python" -m pytest -q -c /dev/null --rootdir=. -m gpu -p no:cacheprovider --import-mode=importlib tests/agents/test_gpu.py >"$out/tests.txt" 2>&1
 status=$?
 tail -3 "$out/tests.txt"
 for row in sample-135m update-135m; do

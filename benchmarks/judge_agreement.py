@@ -1,11 +1,11 @@
 """How often a judge prefers what people prefer: on PandaLM's test set and LLMBar, beside chance and two simple rules.
 
-    python benchmarks/judge_agreement.py pandalm/testset-v1.json llmbar --model SmolLM2-135M-Instruct.Q4_1.gguf --choose
+    python benchmarks/judge_agreement.py testset-v1.json llmbar --model SmolLM2-135M-Instruct.Q4_1.gguf --choose
     python benchmarks/judge_agreement.py llmbar --backend openai --model NAME --url http://127.0.0.1:8000/v1
 
 The data are https://github.com/WeOpenML/PandaLM (three people each; the majority is the label, and may be a tie) and
-https://github.com/princeton-nlp/LLMBar (one right answer; the Adversarial_ files make the wrong one look better). A
-folder stands for its JSON files. The judge is asked in both orders; where they disagree, that is a tie. Prints a table
+https://github.com/princeton-nlp/LLMBar (one right answer; the adversarial ones make the wrong one look better). A
+folder stands for its JSON files, here copies of LLMBar's dataset.json, named Natural.json, Adversarial_Manual.json ... The judge is asked in both orders; where they disagree, that is a tie. Prints a table
 and one JSON line. Intervals are Wilson's, 95 %.
 
 Pairs with a response that ``Judge`` would not show to its model, for it is empty or a part of the prompt, are left out.

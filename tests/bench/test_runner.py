@@ -65,6 +65,7 @@ def test_a_finished_cell_has_its_files(finished: Path) -> None:
         curve = lines_of(folder / "curve.jsonl")
         assert len(curve) == 3
         assert curve[0]["episodes"] == 0
+        assert curve[-1]["gradient_steps"] == result["cost"]["gradient_steps"]  # the agent that is scored
         answers = lines_of(folder / "answers.jsonl")
         assert len(answers) == 2
         assert {"prompt", "response_before", "response_after", "success_before", "success_after"} <= set(answers[0])

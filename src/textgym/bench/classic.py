@@ -78,6 +78,7 @@ class _Watch(BaseCallback):
         self.cell, self.folder, self.act, self.tell = cell, folder, act, tell
         self.episodes = self.optimizer_steps = self.points = 0
         self.seconds, self.began = 0.0, time.perf_counter()
+        self._end = cell.budget * cell.protocol.points
 
     def costs(self) -> dict[str, float]:
         """Return what learning has cost so far; TRPO takes a step of its own in each update beside the optimiser's."""
@@ -101,7 +102,7 @@ class _Watch(BaseCallback):
 
     def _on_step(self) -> bool:
         self.episodes += int(self.locals["dones"].sum())
-        if self.num_timesteps * self.cell.protocol.points >= self.points * self.cell.budget:
+        if self.points * self.cell.budget <= self.num_timesteps * self.cell.protocol.points < self._end:
             self._stop_clock()
             self._look()
             self.began = time.perf_counter()
@@ -111,6 +112,7 @@ class _Watch(BaseCallback):
 
     def _on_training_end(self) -> None:
         self._stop_clock()
+        self._look()  # not before: the last rollout is still to be learnt from
 
     def _stop_clock(self) -> None:
         now = time.perf_counter()

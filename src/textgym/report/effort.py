@@ -114,6 +114,8 @@ def _normalized_curves(bench: Bench, name: str, env: str) -> list[Any]:
         samples, success = curve_of(bench, result["cell"]["id"])
         if len(samples):
             low, high = beginning(bench.results, result), perfection(bench.results, env)
+            if samples[0] == 0 and result["cell"]["policy"]:
+                low = float(success[0])  # of the curve's problems, which are fewer than the score's
             curves.append((samples, normalize(success, low, high)))
     return curves
 

@@ -69,7 +69,8 @@ def matrix_page(folder: Path) -> Page:
 _ABOUT_SUCCESS = (
     "Share of the held-out problems that are solved, by the most probable tokens at the end of the budget, not at "
     "the best moment: mean over seeds ± their standard deviation. Agents of stable-baselines3 begin with nothing and "
-    "play the token-level preset, whose settings may differ: compare them among themselves."
+    "play the token-level preset, whose settings may differ: compare them among themselves. Two rows are of sampled "
+    "answers: random, and best_of_n, which is right if one of its answers is, on the problems of pass@k."
 )
 
 
@@ -190,6 +191,9 @@ def _differing(results: Sequence[dict[str, Any]]) -> list[str]:
         values = sorted({str(r["versions"].get(library)) for r in results})
         if len(values) > 1:
             found.append(f"versions of {library} ({', '.join(values)})")
+    commits = sorted({str(r.get("git_commit"))[:7] for r in results})
+    if len(commits) > 1:
+        found.append(f"commits of textgym ({', '.join(commits)})")
     for env in sorted({r["cell"]["env"] for r in results}):
         if len({str(r.get("problems_sha256")) for r in results if r["cell"]["env"] == env}) > 1:
             found.append(f"held-out problems of {env}")
