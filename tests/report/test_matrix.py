@@ -202,8 +202,20 @@ def test_a_foreign_cell_is_left_out(make_matrix):
 
 def test_what_differs_between_cells_is_named(make_matrix):
     folder = make_matrix(seeds=1, envs=("TextMath",))
-    edit(folder / "TextMath--grpo--seed0/result.json", versions={"torch": "3"}, problems_sha256="other")
-    assert "versions of torch (2, 3)" in notices(folder) and "held-out problems of TextMath-v0" in notices(folder)
+    edit(folder / "TextMath--grpo--seed0/result.json", versions={"torch": "3"}, problems_sha256="other", git_commit="abcdef012")
+    found = notices(folder)
+    assert "versions of torch (2, 3)" in found and "held-out problems of TextMath-v0" in found
+    assert "commits of textgym (" in found and "abcdef0" in found
+
+
+def test_a_curve_is_normalised_by_its_own_beginning(make_matrix):
+    """Its looks are at fewer problems than the score: what the agent does there before it learns is 0."""
+    folder = make_matrix()
+    for path in folder.glob("TextMath--grpo--*/curve.jsonl"):
+        lines = [json.loads(line) | {"greedy": 0.3} for line in path.read_text().splitlines()]
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    area = sections(folder)["efficiency"].tables[2]
+    assert float(rows(area)["grpo"][0]) == 0.0
 
 
 def test_nothing_finished_yet_is_a_page_that_says_so(make_matrix):
