@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from textgym.agents.decoding import draw, keys_and_values, next_states
+from textgym.agents.decoding import draw, is_plain, keys_and_values, next_states
 
 CHUNK = 16
 """Tokens between looks at who has stopped."""
@@ -32,6 +32,15 @@ def decoder_of(model: Any) -> GraphDecoder:
     return _DECODERS.setdefault(model, GraphDecoder())
 
 
+def can_capture(model: Any) -> bool:
+    """Return whether a step of the model is one whose computation ``next_states`` does, and waits for nothing.
+
+    Positions whose scale depends on the length ask the device for it.
+    """
+    rope = getattr(model.config, "rope_parameters", None) or {}
+    return is_plain(model) and rope.get("rope_type") not in ("dynamic", "longrope")
+
+
 class GraphDecoder:
     """The memory of a generating batch at fixed addresses, and the graphs that work on it."""
 
@@ -39,6 +48,8 @@ class GraphDecoder:
         self._graphs: dict[tuple[Any, ...], Callable[[], None]] = {}
         self._owner: tuple[Any, ...] = ()
         self._rows = self._room = 0
+        self._layers: list[tuple[Tensor, Tensor]] = []
+        self._pool: Any = None
 
     def generate(
         self,
@@ -109,6 +120,9 @@ class GraphDecoder:
         owner = (torch.is_autocast_enabled(which.device.type), layers[0][0].dtype, *weights)
         if owner != self._owner or rows > self._rows or room > self._room:
             self._graphs.clear()
+            self._pool, self._layers = None, []  # freed before there is anything new
+            if owner != self._owner:
+                self._rows = self._room = 0
             self._owner, self._rows, self._room = owner, max(rows, self._rows), max(room, self._room)
             self._allocate(layers, which.device, model.dtype)
         filled = torch.cat([which, which.new_zeros(rows - len(which))])  # rows that pad a batch repeat the first prompt
@@ -125,8 +139,11 @@ class GraphDecoder:
     def _allocate(self, layers: list[tuple[Tensor, Tensor]], device: torch.device, mask_dtype: torch.dtype) -> None:
         rows, room = self._rows, self._room
 
+        # Rotary positions leave keys in float32 where autocast would cast all of them again at each token.
+        lowered = torch.get_autocast_dtype(device.type) if torch.is_autocast_enabled(device.type) else None
+
         def like(states: Tensor) -> Tensor:  # zeros: what is masked is multiplied by 0, and what lay there may be NaN
-            return states.new_zeros(rows, states.shape[1], room, states.shape[3])
+            return states.new_zeros(rows, states.shape[1], room, states.shape[3], dtype=lowered or states.dtype)
 
         self._layers = [(like(keys), like(values)) for keys, values in layers]
 
@@ -174,7 +191,9 @@ class GraphDecoder:
                         state.copy_(value)
             torch.cuda.current_stream().wait_stream(stream)
             graph = torch.cuda.CUDAGraph()
-            with torch.cuda.graph(graph):
+            # One pool serves all graphs: they run one after the other, and what they leave stands outside of it.
+            self._pool = self._pool or torch.cuda.graph_pool_handle()
+            with torch.cuda.graph(graph, pool=self._pool):
                 self._take_step(model, rows, length, greedy)
         return graph.replay
 
@@ -202,8 +221,8 @@ class _Columns:
     def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
         """Write one column, (B, groups, 1, size), and return all columns up to the length."""
         kept_keys, kept_values = (states[: self._rows] for states in self._layers[layer])
-        kept_keys.index_copy_(2, self._column, keys)
-        kept_values.index_copy_(2, self._column, values)
+        kept_keys.index_copy_(2, self._column, keys.to(kept_keys.dtype))
+        kept_values.index_copy_(2, self._column, values.to(kept_values.dtype))
         return kept_keys[:, :, : self._length], kept_values[:, :, : self._length]
 
 

@@ -181,7 +181,7 @@ class GRPO(OnPolicyAgent):
             lengths = rollout.last_response_lengths
             returns = returns + soft_overlong_penalty(lengths, self.length_limit(), self.config.overlong_cache)
         if reference is not None and self.config.kl_in_reward:
-            kl = kl_penalty(self.logprobs(self.policy, rollout), reference, rollout.action_mask, "k1").sum(1)
+            kl = kl_penalty(rollout.logprobs, reference, rollout.action_mask, "k1").sum(1)
             returns = returns - self.config.kl_coef * kl
         return returns
 

@@ -51,7 +51,7 @@ class CausalLM:
         """Whether the layers compute their activations again for the gradient instead of keeping them."""
         self.lora: Any = None
         """peft's handle after ``add_lora``."""
-        self._adapter_is_off = False
+        self.adapter_is_off = False
         self.is_gathered = False
         """Whether a sharded model is whole in this process, for a time."""
         self._unfrozen: list[nn.Parameter] = []
@@ -121,7 +121,7 @@ class CausalLM:
         if self.lora is None:
             return copy.deepcopy(self)
         shared = copy.copy(self)
-        shared._adapter_is_off = True
+        shared.adapter_is_off = True
         return shared
 
     def shard(self) -> None:
@@ -188,7 +188,7 @@ class CausalLM:
         with contextlib.ExitStack() as stack:
             if self.bf16:
                 stack.enter_context(torch.autocast(self.device.type, torch.bfloat16))
-            if self._adapter_is_off:
+            if self.adapter_is_off:
                 stack.enter_context(self.lora.disable_adapter())
             if self.is_sharded:
                 stack.enter_context(sharding.rest_gathered(self.model))

@@ -84,7 +84,7 @@ class REINFORCE(OnPolicyAgent):
         batch = rollout.select(rows)
         mask, rewards = batch.action_mask, batch.rewards
         if reference is not None:
-            kl = kl_penalty(self.logprobs(self.policy, batch), reference[rows, : mask.shape[1]], mask, "k1")
+            kl = kl_penalty(batch.logprobs, reference[rows, : mask.shape[1]], mask, "k1")
             rewards = rewards - self.config.kl_coef * kl
             metrics["train/kl_ref"] = mean(kl[mask]).item()
         advantages = torch.where(mask, returns_to_go(rewards, mask) - self._baseline(batch)[:, None], 0.0)

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
-from textgym.agents.decoding import Decoder, draw, has_plain_layers, is_plain, keys_and_values
-from textgym.agents.graphs import decoder_of
+from textgym.agents.decoding import Decoder, draw, has_plain_layers, keys_and_values
+from textgym.agents.graphs import CHUNK, can_capture, decoder_of
 from textgym.agents.policy import CausalLM, positions
 
 _COMPACT_BELOW = 0.75
@@ -77,8 +77,9 @@ def sample(
     ids, mask = pad_left(list(unique), pad_id, device)
     with torch.inference_mode(), policy.forward_pass():
         logits, cache, columns = (prompt_cache or PromptCache()).prefill(policy, list(unique))
-        on_gpu = device.type == "cuda" and not policy.is_sharded and has_plain_layers(cache) and is_plain(policy.model)
-        generate = decoder_of(policy.model).generate if on_gpu else _generate
+        is_whole = not policy.is_sharded and not policy.adapter_is_off  # graphs know neither
+        in_graphs = device.type == "cuda" and is_whole and has_plain_layers(cache) and can_capture(policy.model)
+        generate = decoder_of(policy.model).generate if in_graphs else _generate
         tokens, logprobs = generate(
             policy.model, cache, columns, which, logits[which], max_new_tokens, temperature=temperature,
             generator=generator, stop_id=None if ignore_stop else stop_id,
@@ -171,6 +172,7 @@ def _generate(
     logprobs = torch.zeros(len(rows), max_new_tokens, device=which.device)
     decode = Decoder(model, prompt, prompt_mask, which, max_new_tokens)
     running = torch.ones_like(rows, dtype=torch.bool)
+    between_looks = _between_looks(which.device)
     for t in range(max_new_tokens):
         uniform = torch.rand(len(rows), 1, generator=generator, device=which.device) if temperature else None
         drawn, logprob = draw(logits, temperature, uniform)
@@ -180,6 +182,7 @@ def _generate(
             tokens[rows, t], logprobs[rows, t] = drawn, logprob
         if stop_id is not None:
             running = running & (drawn != stop_id)
+        if stop_id is not None and (t + 1) % between_looks == 0:
             left = int(running.sum())
             if left == 0:
                 break
@@ -190,6 +193,11 @@ def _generate(
         if t + 1 < max_new_tokens:
             logits = decode(drawn)
     return tokens[:, : t + 1], logprobs[:, : t + 1]
+
+
+def _between_looks(device: torch.device) -> int:
+    """Return after how many tokens to look at who has stopped: asking a GPU means to wait for it."""
+    return 1 if device.type == "cpu" else CHUNK
 
 
 def _check(prompts: Sequence[Sequence[int]], max_new_tokens: int, temperature: float) -> None:

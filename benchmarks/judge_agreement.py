@@ -5,8 +5,9 @@
 
 The data are https://github.com/WeOpenML/PandaLM (three people each; the majority is the label, and may be a tie) and
 https://github.com/princeton-nlp/LLMBar (one right answer; the adversarial ones make the wrong one look better). A
-folder stands for its JSON files, here copies of LLMBar's dataset.json, named Natural.json, Adversarial_Manual.json ... The judge is asked in both orders; where they disagree, that is a tie. Prints a table
-and one JSON line. Intervals are Wilson's, 95 %.
+folder stands for its JSON files, here copies of LLMBar's dataset.json named Natural.json, Adversarial_Manual.json and
+so on. The judge is asked in both orders; where they disagree, that is a tie. Prints a table and one JSON line.
+Intervals are Wilson's, 95 %.
 
 Pairs with a response that ``Judge`` would not show to its model, for it is empty or a part of the prompt, are left out.
 

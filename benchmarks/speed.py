@@ -61,6 +61,7 @@ def main() -> None:
     parser.add_argument("--gguf", help="SmolLM2-135M-Instruct as a GGUF file")
     parser.add_argument("--peer", help=argparse.SUPPRESS)  # in the processes that this one starts
     args = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if unknown := sorted(set(args.rows) - {*ROWS, *SCRIPTS}):
         parser.error(f"no row {', '.join(unknown)}; there are {', '.join((*ROWS, *SCRIPTS))}")
     if args.peer:
@@ -118,6 +119,9 @@ def run_apart(command: list[str], limit: float) -> tuple[int, str, str]:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             return 1, "", f"took more than {limit:g} seconds"
+        except BaseException:  # it must not go on under what is measured next
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
     return process.returncode, out, err
 
 

@@ -40,7 +40,7 @@ def test_graphs_draw_what_single_steps_do_before_and_after_an_update(make_policy
     for _ in range(2):
         with_graphs = sample(policy, PROMPTS, max_new_tokens=150, temperature=0)
         with monkeypatch.context() as patch:
-            patch.setattr(sampling, "is_plain", lambda model: False)
+            patch.setattr(sampling, "can_capture", lambda model: False)
             one_by_one = sample(policy, PROMPTS, max_new_tokens=150, temperature=0)
         same = with_graphs.tokens[:, :20] == one_by_one.tokens[:, :20]
         assert same.float().mean() > (0.9 if bf16 else 0.999)  # near ties fall either way

@@ -226,6 +226,41 @@ def test_the_memory_of_a_cuda_graph_serves_again_and_grows(make_policy, monkeypa
             policy.model.lm_head.weight.add_(torch.randn_like(policy.model.lm_head.weight) / 10)
 
 
+def test_graphs_of_weights_that_have_moved_are_dropped(make_policy, monkeypatch):
+    policy, decoder = make_policy(), GraphDecoder()
+    settings = {"prompts": PROMPTS, "max_new_tokens": 5, "temperature": 0}
+    graph_draws(policy, decoder, monkeypatch, **settings)
+    decoder._graphs["captured"] = lambda: None
+    with torch.no_grad():
+        policy.model.lm_head.weight.mul_(2.0)
+    graph_draws(policy, decoder, monkeypatch, **settings)
+    assert "captured" in decoder._graphs  # changed where they are: the graphs see it
+    policy.model.lm_head.weight.data = policy.model.lm_head.weight.data.clone()
+    graph_draws(policy, decoder, monkeypatch, **settings)
+    assert not decoder._graphs
+
+
+@pytest.mark.parametrize("scaled", ["dynamic", "longrope"])
+def test_positions_that_ask_for_the_length_are_not_captured(make_policy, scaled):
+    policy = make_policy()
+    assert graphs.can_capture(policy.model)
+    policy.model.config.rope_parameters["rope_type"] = scaled
+    assert not graphs.can_capture(policy.model)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gpt2"])
+def test_looking_seldom_at_who_has_stopped_changes_nothing(make_policy, monkeypatch, kind):
+    policy = make_policy(kind)
+    often = draw(policy, temperature=0, max_new_tokens=40)
+    monkeypatch.setattr(sampling, "_between_looks", lambda device: 16)
+    seldom = draw(policy, temperature=0, max_new_tokens=40)
+    width = often.tokens.shape[1]
+    assert seldom.tokens.shape[1] <= -(-width // 16) * 16
+    assert torch.equal(often.tokens, seldom.tokens[:, :width]) and torch.equal(often.stopped, seldom.stopped)
+    assert torch.equal(often.token_mask, seldom.token_mask[:, :width]) and not seldom.token_mask[:, width:].any()
+    torch.testing.assert_close(often.logprobs, seldom.logprobs[:, :width])
+
+
 def test_batches_are_rounded_up_by_less_than_half():
     for rows in range(1, 600):
         assert rows <= graphs._bucket(rows) <= max(rows, 1.5 * rows - 1)

@@ -202,7 +202,8 @@ def test_a_foreign_cell_is_left_out(make_matrix):
 
 def test_what_differs_between_cells_is_named(make_matrix):
     folder = make_matrix(seeds=1, envs=("TextMath",))
-    edit(folder / "TextMath--grpo--seed0/result.json", versions={"torch": "3"}, problems_sha256="other", git_commit="abcdef012")
+    path = folder / "TextMath--grpo--seed0/result.json"
+    edit(path, versions={"torch": "3"}, problems_sha256="other", git_commit="abcdef012")
     found = notices(folder)
     assert "versions of torch (2, 3)" in found and "held-out problems of TextMath-v0" in found
     assert "commits of textgym (" in found and "abcdef0" in found
