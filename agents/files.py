@@ -16,9 +16,10 @@ def write_json(path: Path, values: Any) -> None:
     write_text(path, json.dumps(_known(values), indent=2) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Return what a file holds."""
-    return json.loads(path.read_text(encoding="utf-8"))
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file."""
+    values: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return values
 
 
 def append_line(path: Path, values: dict[str, Any]) -> None:

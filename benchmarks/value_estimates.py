@@ -56,11 +56,12 @@ def look(agent: PPO, args: argparse.Namespace) -> dict[str, Any]:
     indices = [i for i in range(args.problems) for _ in range(2 * ANSWERS)]
     settings: dict[str, Any] = {"max_new_tokens": NEW_TOKENS, "batch_size": 2 * ANSWERS, "seed": args.seed}
     rollout = concatenate(play_problems(agent.policy, ENV, indices, temperature=1.0, split="test", **settings))
-    known, drawn = np.split(rollout.successes.numpy().astype(float).reshape(args.problems, 2 * ANSWERS), 2, axis=1)
+    successes = rollout.successes.double().cpu().numpy().reshape(args.problems, 2 * ANSWERS)
+    known, drawn = np.split(successes, 2, axis=1)
     value = known.mean(1)
     with torch.no_grad():
-        firsts = torch.arange(0, len(indices), 2 * ANSWERS)
-        critic = agent.values(rollout.select(firsts))[:, 0].numpy()
+        firsts = torch.arange(0, len(indices), 2 * ANSWERS, device=agent.policy.device)
+        critic = agent.values(rollout.select(firsts))[:, 0].cpu().numpy()
     return {
         "updates": agent.num_updates,
         "mean_value": round(float(value.mean()), 3),
