@@ -23,15 +23,15 @@ from speed import make_policy
 
 from textgym.agents import GRPO, PPO
 
+ALL_GROUPS: dict[str, Any] = {"drop_zero_variance": False}
+ONE_STEP: dict[str, Any] = {"n_epochs": 1, "n_minibatches": 1}
 AGENTS: dict[str, tuple[Any, dict[str, Any]]] = {
-    "grpo": (GRPO, {"group_size": 8, "drop_zero_variance": False}),
-    "ppo, shared critic": (PPO, {"group_size": 8, "n_epochs": 1, "n_minibatches": 1}),
-    "ppo, separate critic": (PPO, {"group_size": 8, "n_epochs": 1, "n_minibatches": 1, "critic": "separate"}),
-    "grpo, with a reference": (GRPO, {"group_size": 8, "drop_zero_variance": False, "kl_coef": 0.01}),
-    "ppo, separate critic, with a reference": (
-        PPO, {"group_size": 8, "n_epochs": 1, "n_minibatches": 1, "critic": "separate", "kl_coef": 0.01}
-    ),
-}  # fmt: skip
+    "grpo": (GRPO, ALL_GROUPS),
+    "ppo, shared critic": (PPO, ONE_STEP),
+    "ppo, separate critic": (PPO, ONE_STEP | {"critic": "separate"}),
+    "grpo, with a reference": (GRPO, ALL_GROUPS | {"kl_coef": 0.01}),
+    "ppo, separate critic, with a reference": (PPO, ONE_STEP | {"critic": "separate", "kl_coef": 0.01}),
+}
 
 
 def main() -> None:
@@ -56,7 +56,8 @@ def measure(name: str, device: str) -> dict[str, Any]:
     before = peak()
     policy = make_policy("135m", device, None)
     weights = sum(parameter.numel() * parameter.itemsize for parameter in policy.model.parameters())
-    agent = agent_class(policy, "TextMath-v0", prompts_per_update=2, max_new_tokens=64, learning_rate=1e-6, **settings)
+    answers = {"prompts_per_update": 2, "group_size": 8, "max_new_tokens": 64}
+    agent = agent_class(policy, "TextMath-v0", learning_rate=1e-6, **answers, **settings)
     for _ in range(2):  # in the second the optimiser has its state
         agent.update()
         agent.num_updates += 1

@@ -78,7 +78,6 @@ class _Watch(BaseCallback):
         self.cell, self.folder, self.act, self.tell = cell, folder, act, tell
         self.episodes = self.optimizer_steps = self.points = 0
         self.seconds, self.began = 0.0, time.perf_counter()
-        self._end = cell.budget * cell.protocol.points
 
     def costs(self) -> dict[str, float]:
         """Return what learning has cost so far; TRPO takes a step of its own in each update beside the optimiser's."""
@@ -102,7 +101,8 @@ class _Watch(BaseCallback):
 
     def _on_step(self) -> bool:
         self.episodes += int(self.locals["dones"].sum())
-        if self.points * self.cell.budget <= self.num_timesteps * self.cell.protocol.points < self._end:
+        is_due = self.num_timesteps * self.cell.protocol.points >= self.points * self.cell.budget
+        if is_due and self.num_timesteps < self.cell.budget:
             self._stop_clock()
             self._look()
             self.began = time.perf_counter()
