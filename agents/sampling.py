@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +15,13 @@ from transformers import DynamicCache
 from textgym.agents.decoding import Decoder, draw, has_plain_layers, keys_and_values
 from textgym.agents.graphs import CHUNK, can_capture, decoder_of
 from textgym.agents.policy import CausalLM, positions
+from textgym.agents.prepacked import prepacked
 
 _COMPACT_BELOW = 0.75
 """Finished rows are dropped from the batch when at most this share still runs: dropping copies the cache."""
+
+_PACK_FROM = 8
+"""So many tokens must be allowed for weights to be reordered first."""
 
 
 @dataclass
@@ -75,7 +80,8 @@ def sample(
     unique = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(prompt) for prompt in prompts))}
     which = torch.tensor([unique[tuple(prompt)] for prompt in prompts], device=device)
     ids, mask = pad_left(list(unique), pad_id, device)
-    with torch.inference_mode(), policy.forward_pass():
+    is_long = max_new_tokens >= _PACK_FROM and not policy.is_sharded
+    with torch.inference_mode(), policy.forward_pass(), prepacked(policy.model) if is_long else nullcontext():
         logits, cache, columns = (prompt_cache or PromptCache()).prefill(policy, list(unique))
         is_whole = not policy.is_sharded and not policy.adapter_is_off  # graphs know neither
         in_graphs = device.type == "cuda" and is_whole and has_plain_layers(cache) and can_capture(policy.model)

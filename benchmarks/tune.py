@@ -1,6 +1,7 @@
 """Tune the hyperparameters of agents, with the same number of trials for each.
 
-    python benchmarks/tune.py grpo sb3_ppo --trials 20     # again: goes on where it was stopped
+    python benchmarks/tune.py grpo sb3_ppo --trials 12              # again: goes on where it was stopped
+    python benchmarks/tune.py grpo sb3_ppo --trials 5 --entries     # after that, for each env of published.yml
 
 A trial runs an agent on all envs and seeds of a matrix, benchmarks/matrices/tuning.yml, whose seeds no published matrix
 has; its score is the mean of the greedy success rates. ``hyperparams/spaces/<agent>.yml`` says what is searched:
@@ -9,10 +10,18 @@ has; its score is the mean of the greedy success rates. ``hyperparams/spaces/<ag
     search:
       learning_rate: {low: 1e-4, high: 3e-3, log: true}
       n_epochs: [1, 2, 4]
+    entries:
+      default: {learning_rate: {low: 3e-5, high: 2e-3, log: true}}
+      TextMaze-v0: {prompts_per_update: 8, learning_rate: {low: 3e-5, high: 2e-3, log: true}}
+
+With ``--entries`` each env of a matrix has trials of its own, of what ``entries`` says (the line of the env, or else
+``default``) over the agent's default: another seed, half of the budget, and problems of the train split, so that the
+held-out ones choose nothing.
 
 The first trial is what ``hyperparams/<agent>.yml`` says, as far as it is searched, the others are optuna's (TPE). All
 trials, losing and failed ones too, go to ``hyperparams/trials/<agent>.jsonl``, and when there are enough the best
-becomes the ``default`` of ``hyperparams/<agent>.yml``; entries for single envs stay.
+becomes the ``default`` of ``hyperparams/<agent>.yml``, or the entry of the env. Of equal ones it is the one with the
+higher return, which partial credit is in.
 """
 
 from __future__ import annotations
@@ -21,8 +30,8 @@ import argparse
 import dataclasses
 import datetime
 import hashlib
-import itertools
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -34,30 +43,82 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from textgym.agents.files import read_json
-from textgym.bench.hyperparams import read_yaml
+from textgym.agents.files import read_json, read_lines
+from textgym.bench.hyperparams import read_hyperparameters, read_yaml
 from textgym.bench.matrix import Matrix, read_matrix
 from textgym.bench.runner import run_cells
 
 HERE = Path(__file__).parent
+SEED = 100  # of an entry's trials
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+    """What an agent is tuned for."""
+
+    agent: str
+    entry: str
+    """Of the agent's file: ``"default"``, or the id of an env."""
+    matrix: Matrix
+    """What each trial runs."""
+    space: dict[str, Any]
+    """Choices (a list), ranges (a mapping), or a value, by hyperparameter."""
+    base: dict[str, Any]
+    """What an entry stands over."""
+    known: dict[str, Any]
+    """What the file says so far: the first trial."""
+
+    @property
+    def study(self) -> str:
+        """Its name."""
+        return self.agent if self.entry == "default" else f"{self.agent}--{self.entry}"
+
+
+def default_target(agent: str, matrix: Matrix, folder: Path) -> Target:
+    """Return what tunes the default of an agent."""
+    spaces, path = read_yaml(folder / "spaces" / f"{agent}.yml"), folder / f"{agent}.yml"
+    known = (read_yaml(path).get("default") or {}) if path.is_file() else {}
+    space = {**(spaces.get("fixed") or {}), **spaces["search"]}
+    return Target(agent=agent, entry="default", matrix=matrix, space=space, base={}, known=known)
+
+
+def entry_targets(agent: str, matrix: Matrix, folder: Path) -> list[Target]:
+    """Return what tunes an entry for each env of a matrix."""
+    spaces = read_yaml(folder / "spaces" / f"{agent}.yml")["entries"]
+    targets = []
+    for env in matrix.envs:
+        entry = {"id": env} if isinstance(env, str) else env
+        halved = {name: entry.get(name, getattr(matrix, name)) // 2 for name in ("episodes", "steps")}
+        protocol = dataclasses.replace(
+            matrix.protocol, split="train", points=1, curve_problems=8, problems=200, pass_problems=8, k=1
+        )
+        one = dataclasses.replace(matrix, envs=[{**entry, **halved}], agents=[agent], seeds=[SEED], protocol=protocol)
+        env_id = one.cells()[-1].env
+        base = read_hyperparameters(folder, agent, "default")
+        known = read_hyperparameters(folder, agent, env_id)
+        space = spaces.get(env_id, spaces["default"])
+        targets.append(Target(agent=agent, entry=env_id, matrix=one, space=space, base=base, known=known))
+    return targets
 
 
 def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
-    """Return hyperparameters for a trial: the fixed ones, and a choice for each that is searched."""
-    chosen = dict(space.get("fixed") or {})
-    for name, values in space["search"].items():
+    """Return hyperparameters for a trial: a choice for each that is searched, and the others."""
+    chosen = {}
+    for name, values in space.items():
         if isinstance(values, list):
             chosen[name] = trial.suggest_categorical(name, values)
-        else:
+        elif isinstance(values, dict):
             whole = isinstance(values["low"], int) and isinstance(values["high"], int)
             chosen[name] = (trial.suggest_int if whole else trial.suggest_float)(name, **values)
+        else:
+            chosen[name] = values
     return chosen
 
 
 def score(
     matrix: Matrix, agent: str, hyperparameters: dict[str, Any], out: Path, workers: int | None
-) -> dict[str, float]:
-    """Run an agent on a matrix, and return the score of each cell; those that were run before are not run again.
+) -> dict[str, tuple[float, float]]:
+    """Run an agent on a matrix, and return greedy success and return of each cell; none is run twice.
 
     Trials share a folder, and so the warm starts; a trial's cells are named by a hash of its hyperparameters.
 
@@ -71,58 +132,59 @@ def score(
     states = run_cells(cells, out, workers=workers)
     if failed := [cell_id for cell_id, state in states.items() if state == "failed"]:
         raise RuntimeError(f"{', '.join(failed)} failed: {(out / failed[0] / 'error.txt').read_text()[-300:]}")
-    return {cell.id: read_json(out / cell.id / "result.json")["score"] for cell in cells if cell.agent_name == name}
+    results = {cell.id: read_json(out / cell.id / "result.json") for cell in cells if cell.agent_name == name}
+    return {cell_id: (result["score"], result["after"]["greedy_reward"]) for cell_id, result in results.items()}
 
 
-def tune(agent: str, matrix: Matrix, folder: Path, out: Path, trials: int, workers: int | None) -> None:
-    """Bring the trials of an agent to this number, and write them and the best."""
-    space = read_yaml(folder / "spaces" / f"{agent}.yml")
-    study = open_study(agent, out)
-    check_same_trials(study, matrix, space)
-    if not study.trials:
-        path = folder / f"{agent}.yml"
-        known = (read_yaml(path).get("default") or {}) if path.is_file() else {}
-        study.enqueue_trial({name: known[name] for name in space["search"] if name in known})
+def tune(target: Target, folder: Path, out: Path, trials: int, workers: int | None) -> optuna.trial.FrozenTrial:
+    """Bring the trials to this number, write them and the best, and return that."""
+    study = open_study(target, out)
     while len(finished(study)) < trials:
         trial = study.ask()
-        hyperparameters, began = suggest(trial, space), time.perf_counter()
+        hyperparameters, began = suggest(trial, target.space), time.perf_counter()
         trial.set_user_attr("hyperparameters", hyperparameters)
         try:
-            scores = score(matrix, agent, hyperparameters, out, workers)
+            scores = score(target.matrix, target.agent, {**target.base, **hyperparameters}, out, workers)
         except (RuntimeError, TypeError, ValueError) as error:
             trial.set_user_attr("error", str(error))
             study.tell(trial, state=TrialState.FAIL)
         else:
-            trial.set_user_attr("scores", scores)
+            trial.set_user_attr("scores", {cell_id: success for cell_id, (success, _) in scores.items()})
+            trial.set_user_attr("returns", {cell_id: reward for cell_id, (_, reward) in scores.items()})
             trial.set_user_attr("seconds", round(time.perf_counter() - began, 1))
-            study.tell(trial, float(np.mean(list(scores.values()))))
-        write_trials(study, folder / "trials" / f"{agent}.jsonl", budget(matrix))
-    write_best(study, folder / f"{agent}.yml", budget(matrix))
+            study.tell(trial, float(np.mean([success for success, _ in scores.values()])))
+        write_trials(study, target, folder / "trials" / f"{target.agent}.jsonl")
+    best = best_trial(study)
+    write_best(best, trials, target, folder / f"{target.agent}.yml")
+    return best
 
 
-def open_study(agent: str, out: Path) -> optuna.Study:
-    """Return the study of an agent, new or begun; a trial that was cut off comes first again."""
+def open_study(target: Target, out: Path) -> optuna.Study:
+    """Return the study, new or begun; a trial that was cut off comes first again.
+
+    Raises:
+        ValueError: if the trials so far had another matrix or another space: scores would not compare.
+    """
     out.mkdir(parents=True, exist_ok=True)
-    storage = JournalStorage(JournalFileBackend(str(out / f"{agent}.journal")))
-    study = optuna.create_study(storage=storage, study_name=agent, direction="maximize", load_if_exists=True)
+    storage = JournalStorage(JournalFileBackend(str(out / f"{target.study}.journal")))
+    study = optuna.create_study(storage=storage, study_name=target.study, direction="maximize", load_if_exists=True)
     for trial in study.get_trials(states=[TrialState.RUNNING]):
         study.tell(trial.number, state=TrialState.FAIL)
         study.enqueue_trial(trial.params)
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
-    return study
-
-
-def check_same_trials(study: optuna.Study, matrix: Matrix, space: dict[str, Any]) -> None:
-    """Raise ValueError if the trials so far had another matrix or another space: scores would not compare."""
-    values = dataclasses.asdict(dataclasses.replace(matrix, agents=[], hyperparams=None)) | {"space": space}
+    values = dataclasses.asdict(dataclasses.replace(target.matrix, agents=[], hyperparams=None))
+    values |= {"space": target.space, "base": target.base}
     was, now = study.user_attrs.get("trials_of"), json.loads(json.dumps(values, default=dict))
     if was is None:
         study.set_user_attr("trials_of", now)
-    elif changed := [name for name in now if was[name] != now[name]]:
+        searched = [name for name, choices in target.space.items() if isinstance(choices, (list, dict))]
+        study.enqueue_trial({name: target.known[name] for name in searched if name in target.known})
+    elif changed := [name for name in now if was.get(name) != now[name]]:
         raise ValueError(
-            f"the trials of {study.study_name} so far had another {' and another '.join(changed)}: "
+            f"the trials of {target.study} so far had another {' and another '.join(changed)}: "
             "begin anew in another --out, or put back what was there"
         )
+    return study
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
@@ -130,51 +192,67 @@ def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
     return [t for t in study.trials if t.state == TrialState.COMPLETE or "error" in t.user_attrs]
 
 
-def budget(matrix: Matrix) -> dict[str, Any]:
-    """Return what each trial may use."""
-    names = [entry if isinstance(entry, str) else entry.get("name", entry["id"]) for entry in matrix.envs]
-    return {"envs": names, "seeds": list(matrix.seeds), "episodes": matrix.episodes, "steps": matrix.steps}
+def best_trial(study: optuna.Study) -> optuna.trial.FrozenTrial:
+    """Return the first of the highest score, and of these of the highest return.
+
+    Raises:
+        ValueError: if all have failed.
+    """
+    done = study.get_trials(states=[TrialState.COMPLETE])
+    if not done:
+        raise ValueError(f"all trials of {study.study_name} failed, the first with {study.trials[0].user_attrs}")
+    return max(done, key=lambda t: (t.value, float(np.mean(list(t.user_attrs["returns"].values())))))
 
 
-def write_trials(study: optuna.Study, path: Path, spent: dict[str, Any]) -> None:
-    """Write a line for each finished trial."""
+def write_trials(study: optuna.Study, target: Target, path: Path) -> None:
+    """Write a line for each finished trial, below those of other entries."""
     path.parent.mkdir(exist_ok=True)
-    lines = [{"trial": t.number, "score": t.value, **t.user_attrs, "budget": spent} for t in finished(study)]
+    (env, *more), matrix = target.matrix.envs, target.matrix
+    names = [entry if isinstance(entry, str) else entry.get("name", entry["id"]) for entry in (env, *more)]
+    own = env if isinstance(env, dict) and not more else {}
+    spent = {"envs": names, "seeds": list(matrix.seeds)}
+    spent |= {name: own.get(name, getattr(matrix, name)) for name in ("episodes", "steps")}
+    lines = [line for line in read_lines(path) if line["entry"] != target.entry]
+    lines += [
+        {"entry": target.entry, "trial": t.number, "score": t.value, **t.user_attrs, "budget": spent}
+        for t in finished(study)
+    ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
-def write_best(study: optuna.Study, path: Path, spent: dict[str, Any]) -> None:
-    """Make the best trial the default of an agent's file."""
-    default = yaml.safe_dump({"default": study.best_trial.user_attrs["hyperparameters"]}, sort_keys=False)
-    head = (
-        f"# Tuned on {datetime.date.today()}: the best of {len(finished(study))} trials, {study.best_value:.3f} mean "
-        f"greedy success;\n# {json.dumps(spent)};\n# all of them are in trials/{path.stem}.jsonl.\n"
-    )
-    path.write_text(head + default + (entries_of_envs(path) if path.is_file() else ""), encoding="utf-8")
+def write_best(best: optuna.trial.FrozenTrial, trials: int, target: Target, path: Path) -> None:
+    """Make a trial the default of an agent's file, or the entry of an env."""
+    blocks = blocks_of(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    comment = f"# {datetime.date.today()}: the best of {trials} trials, greedy success {best.value:.3f}.\n"
+    entry = yaml.safe_dump({target.entry: best.user_attrs["hyperparameters"]}, sort_keys=False)
+    blocks[target.entry] = comment + entry
+    path.write_text("".join(blocks.values()), encoding="utf-8")
 
 
-def entries_of_envs(path: Path) -> str:
-    """Return what follows the default in an agent's file, with its comments."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
-    below_head = itertools.dropwhile(lambda line: line.startswith("#"), lines)
-    return "".join(itertools.dropwhile(lambda line: line.startswith(("default:", " ")), below_head))
+def blocks_of(text: str) -> dict[str, str]:
+    """Return the entries of an agent's file as they stand, by name, each with the comments above it."""
+    blocks = re.finditer(r"(?:^#.*\n)*^([^\s#:]+):.*\n(?:^[ \t].*\n)*", text, re.MULTILINE)
+    return {block[1]: block[0] for block in blocks}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("agents", nargs="+", help="names of files in spaces/")
     parser.add_argument("--trials", type=int, default=20, help="of each agent")
-    parser.add_argument("--matrix", type=Path, default=HERE / "matrices/tuning.yml", help="envs, seeds and budget")
+    parser.add_argument("--entries", action="store_true", help="tune an entry for each env in place of the default")
+    parser.add_argument("--matrix", type=Path, help="envs and budget; tuning.yml, or published.yml for --entries")
     parser.add_argument("--hyperparams", type=Path, default=HERE / "hyperparams")
     parser.add_argument("--out", type=Path, default=Path("runs/tuning"), help="cells and studies")
     parser.add_argument("--workers", type=int, help="processes at once; as many as there are cores")
     args = parser.parse_args()
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    matrix = read_matrix(args.matrix or HERE / "matrices" / ("published.yml" if args.entries else "tuning.yml"))
     for agent in args.agents:
-        tune(agent, read_matrix(args.matrix), args.hyperparams, args.out, args.trials, args.workers)
-        best = open_study(agent, args.out).best_trial
-        line = {"agent": agent, "trials": args.trials, "best": best.number, "score": best.value, **best.params}
-        print(json.dumps({"benchmark": "tune"} | line), flush=True)
+        one = [default_target(agent, matrix, args.hyperparams)]
+        for target in entry_targets(agent, matrix, args.hyperparams) if args.entries else one:
+            best = tune(target, args.hyperparams, args.out, args.trials, args.workers)
+            line = {"agent": agent, "entry": target.entry, "trials": args.trials, "best": best.number}
+            print(json.dumps({"benchmark": "tune"} | line | {"score": best.value} | best.params), flush=True)
 
 
 if __name__ == "__main__":

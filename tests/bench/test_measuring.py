@@ -12,7 +12,7 @@ import torch
 from textgym.agents import GRPO, SFT, CausalLM, evaluate
 from textgym.agents.on_policy import OnPolicyAgent
 from textgym.bench.controls import CoinFlips
-from textgym.bench.measure import held_out, measure_model, measure_player
+from textgym.bench.measure import first_prompts, measure_model, measure_player
 from textgym.bench.meter import Meter
 
 SUMS: dict[str, Any] = {"difficulty": 2}
@@ -29,7 +29,7 @@ def test_a_model_is_measured_as_by_evaluate(tiny: CausalLM) -> None:
     assert (measured["greedy"], measured["sampled"], measured["problems"]) == (theirs.greedy, theirs.sampled, 60)
     assert measured["greedy_reward"] == measured["greedy"]  # 1 for a right answer
     assert 0 < measured["entropy"] < 4 and measured["greedy_cut"] == 0
-    assert answers["greedy"].prompts == held_out("TextMath-v0", 60, SUMS)
+    assert answers["greedy"].prompts == first_prompts("TextMath-v0", 60, SUMS)
     assert np.mean(answers["sampled"].successes) == measured["sampled"]
 
 
@@ -41,7 +41,7 @@ def test_few_problems_are_asked_once_each(tiny: CausalLM) -> None:
 def test_a_game_is_shown_with_who_said_what(tiny: CausalLM) -> None:
     """The last message of the env says how the last answer but one went."""
     _, answers = measure_model(tiny, "TextGuessNumber-v0", 3, max_new_tokens=4, seed=0, env_kwargs={})
-    assert answers["greedy"].prompts == held_out("TextGuessNumber-v0", 3, {})
+    assert answers["greedy"].prompts == first_prompts("TextGuessNumber-v0", 3, {})
     dialogues = [answer for answer in answers["greedy"].responses if isinstance(answer, list)]
     assert dialogues
     for messages in dialogues:
@@ -52,7 +52,7 @@ def test_a_game_is_shown_with_who_said_what(tiny: CausalLM) -> None:
 
 @pytest.mark.parametrize("env_id", ["TextMathTokens-v0", "TextGuessNumberTokens-v0", "TextSortTokens-v0"])
 def test_a_player_that_repeats_the_solutions_is_perfect_and_a_silent_one_never_right(env_id: str) -> None:
-    prompts = held_out(env_id, 20, {})
+    prompts = first_prompts(env_id, 20, {})
     env: Any = gym.make_vec(env_id, num_envs=len(prompts), autoreset_mode="Disabled")
     env.reset(seed=0, options={"problem": list(range(len(prompts))), "split": "test"})
     tokenizer, stop = env.unwrapped.tokenizer, env.unwrapped.tokenizer.stop_id

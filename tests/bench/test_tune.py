@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import runpy
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,12 @@ pytest.importorskip("optuna", reason="optuna is not installed")
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 SPACES = sorted((BENCHMARKS / "hyperparams/spaces").glob("*.yml"))
 TRIALS = sorted((BENCHMARKS / "hyperparams/trials").glob("*.jsonl"))
-SPACE = "fixed: {n_envs: 4}\nsearch:\n  n_steps: [5, 8]\n  learning_rate: {low: 1e-4, high: 1e-2, log: true}\n"
+RATES = "learning_rate: {low: 1e-4, high: 1e-2, log: true}"
+SPACE = f"fixed: {{n_envs: 4}}\nsearch:\n  n_steps: [5, 8]\n  {RATES}\n"
+ENTRIES = f"""entries:
+  default: {{{RATES}}}
+  TextSortTokens-v0: {{n_steps: [5, 8], gamma: 0.9}}
+"""
 ENTRY = "# It explores too little.\nTextSortTokens-v0: {ent_coef: 0.1}\n"
 MATRIX = """
 seeds: [90]
@@ -33,7 +41,7 @@ agents: [sb3_a2c]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "hyper/spaces").mkdir(parents=True)
-    (tmp_path / "hyper/spaces/sb3_a2c.yml").write_text(SPACE)
+    (tmp_path / "hyper/spaces/sb3_a2c.yml").write_text(SPACE + ENTRIES)
     (tmp_path / "hyper/sb3_a2c.yml").write_text("# Not tuned.\ndefault:\n  n_steps: 8\n" + ENTRY)
     (tmp_path / "matrix.yml").write_text(MATRIX)
     return tmp_path
@@ -44,15 +52,17 @@ def tuner(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """The script, with cells that score their own learning rate."""
     script = runpy.run_path(str(BENCHMARKS / "tune.py"))
 
-    def score(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, float]:
-        return {"a": hyperparameters["learning_rate"], "b": hyperparameters["learning_rate"] + 0.2}
+    def score(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, Any]:
+        rate = hyperparameters["learning_rate"]
+        return {"a": (rate, 0.0), "b": (rate + 0.2, 0.0)}
 
     script["tune"].__globals__["score"] = score
     return script
 
 
 def tune(script: dict[str, Any], folder: Path, trials: int) -> list[dict[str, Any]]:
-    script["tune"]("sb3_a2c", read_matrix(folder / "matrix.yml"), folder / "hyper", folder / "out", trials, 1)
+    target = script["default_target"]("sb3_a2c", read_matrix(folder / "matrix.yml"), folder / "hyper")
+    script["tune"](target, folder / "hyper", folder / "out", trials, 1)
     return [json.loads(line) for line in (folder / "hyper/trials/sb3_a2c.jsonl").read_text().splitlines()]
 
 
@@ -75,7 +85,7 @@ def test_tuning_goes_on(tuner: dict[str, Any], folder: Path) -> None:
     first = tune(tuner, folder, 2)
     seen = []
 
-    def stop(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, float]:
+    def stop(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, Any]:
         seen.append(hyperparameters)
         raise KeyboardInterrupt
 
@@ -87,6 +97,35 @@ def test_tuning_goes_on(tuner: dict[str, Any], folder: Path) -> None:
     assert lines[:2] == first and len(lines) == 4
     assert lines[2]["hyperparameters"] == seen[0]
     assert tune(tuner, folder, 4) == lines
+
+
+def test_entries_are_tuned_over_the_default(tuner: dict[str, Any], folder: Path) -> None:
+    """Each env has trials of its own, with half of its budget and problems of the train split."""
+    default = tune(tuner, folder, 2)
+    best = max(default, key=lambda line: line["score"])["hyperparameters"]
+    ran = []
+
+    def score(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, Any]:
+        ran.append((matrix, hyperparameters))
+        return {"a": (0.0, float(hyperparameters["n_steps"] == 5))}  # nothing is solved: partial credit decides
+
+    tuner["tune"].__globals__["score"] = score
+    matrix = read_matrix(folder / "matrix.yml")
+    matrix = dataclasses.replace(matrix, envs=[*matrix.envs, {"id": "TextSort-v0", "steps": 10}])
+    for target in tuner["entry_targets"]("sb3_a2c", matrix, folder / "hyper"):
+        tuner["tune"](target, folder / "hyper", folder / "out", 4, 1)
+    assert [run.envs[0]["steps"] for run, _ in ran] == [20] * 4 + [5] * 4
+    for run, hyperparameters in ran:
+        (cell,) = run.cells()
+        assert (cell.protocol.split, cell.seed, cell.budget) == ("train", 100, run.envs[0]["steps"])
+        assert hyperparameters.items() >= {"n_envs": 4}.items()
+    assert ran[0][1] == best  # what the file says is the first
+    lines = [json.loads(line) for line in (folder / "hyper/trials/sb3_a2c.jsonl").read_text().splitlines()]
+    assert lines[:2] == default
+    assert [line["entry"] for line in lines[2:]] == ["TextMathTokens-v0"] * 4 + ["TextSortTokens-v0"] * 4
+    entry = {"n_steps": 5, "gamma": 0.9}  # and the ent_coef of before is gone
+    assert read_hyperparameters(folder / "hyper", "sb3_a2c", "TextSortTokens-v0") == {**best, **entry}
+    assert read_hyperparameters(folder / "hyper", "sb3_a2c", "TextDyckTokens-v0") == best
 
 
 @pytest.mark.parametrize(
@@ -108,7 +147,7 @@ def test_trials_of_another_matrix_or_space_are_not_gone_on_with(
 def test_a_trial_that_fails_counts_and_says_why(tuner: dict[str, Any], folder: Path) -> None:
     whole = tuner["tune"].__globals__["score"]
 
-    def fail(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, float]:
+    def fail(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], *_: Any) -> dict[str, Any]:
         tuner["tune"].__globals__["score"] = whole
         raise RuntimeError("a cell failed")
 
@@ -140,8 +179,14 @@ def test_every_agent_of_the_published_matrix_has_a_space() -> None:
 @pytest.mark.parametrize("path", SPACES, ids=lambda path: path.stem)
 def test_every_corner_of_a_space_has_hyperparameters_that_its_agent_has(path: Path) -> None:
     space = read_yaml(path)
-    for pick in (0, -1):
-        ends = {n: v[pick] if isinstance(v, list) else (v["low"], v["high"])[pick] for n, v in space["search"].items()}
+
+    def end(values: Any, pick: int) -> Any:
+        if isinstance(values, list):
+            return values[pick]
+        return (values["low"], values["high"])[pick] if isinstance(values, dict) else values
+
+    for searched, pick in itertools.product([space["search"], *space["entries"].values()], (0, -1)):
+        ends = {name: end(values, pick) for name, values in searched.items()}
         check_hyperparameters(path.stem, {**space["fixed"], **ends})
 
 
@@ -151,4 +196,6 @@ def test_tuning_seeds_are_not_those_of_the_published_runs() -> None:
 
 
 def test_agents_were_tuned_by_the_same_number_of_trials() -> None:
-    assert len({len(path.read_text().splitlines()) for path in TRIALS}) <= 1
+    counts = {p.stem: Counter(json.loads(line)["entry"] for line in p.read_text().splitlines()) for p in TRIALS}
+    assert len({count["default"] for count in counts.values()}) == 1
+    assert len({number for count in counts.values() for entry, number in count.items() if entry != "default"}) <= 1

@@ -15,7 +15,7 @@ from textgym.agents.policy import CausalLM
 from textgym.bench.classic import sampled_rates
 from textgym.bench.learning import beginning, policy_sha256
 from textgym.bench.matrix import Cell
-from textgym.bench.measure import held_out, measure_model, measure_player
+from textgym.bench.measure import first_prompts, measure_model, measure_player
 from textgym.bench.outcome import Outcome, Tell
 
 
@@ -34,17 +34,20 @@ def _random(cell: Cell, folder: Path) -> Outcome:
     def act(observations: NDArray[Any], greedy: bool) -> NDArray[np.int64]:
         return rng.integers(tokens, size=len(observations))
 
-    measured, answers = measure_player(act, cell.env, cell.protocol.problems, env_kwargs=cell.env_kwargs)
+    measured, answers = measure_player(
+        act, cell.env, cell.protocol.problems, env_kwargs=cell.env_kwargs, split=cell.protocol.split
+    )
     return _outcome(cell, measured["sampled"], measured | sampled_rates(act, cell), answers["sampled"])
 
 
 def _oracle(cell: Cell, folder: Path) -> Outcome:
     """The task's own solutions."""
-    prompts = held_out(cell.env, cell.protocol.problems, cell.env_kwargs)
+    split = cell.protocol.split
+    prompts = first_prompts(cell.env, cell.protocol.problems, cell.env_kwargs, split)
     env: Any = gym.make(cell.env, **cell.env_kwargs)
     responses, rewards, successes = [], [], []
     for index in range(len(prompts)):
-        env.reset(seed=0, options={"problem": index, "split": "test"})
+        env.reset(seed=0, options={"problem": index, "split": split})
         total, ended, info = 0.0, False, {}
         while not ended:
             response = env.unwrapped.solution()
@@ -84,7 +87,7 @@ def _best_of_n(cell: Cell, folder: Path) -> Outcome:
 def _measure(policy: CausalLM, cell: Cell) -> tuple[dict[str, Any], Answers]:
     measured, answers = measure_model(
         policy, cell.env, cell.protocol.problems, max_new_tokens=cell.max_new_tokens, seed=cell.seed,
-        env_kwargs=cell.env_kwargs,
+        env_kwargs=cell.env_kwargs, split=cell.protocol.split,
     )  # fmt: skip
     return measured, answers["greedy"]
 
@@ -92,7 +95,7 @@ def _measure(policy: CausalLM, cell: Cell) -> tuple[dict[str, Any], Answers]:
 def _sampled(policy: CausalLM, cell: Cell, k: int) -> dict[str, float]:
     return evaluate_samples(
         policy, cell.env, cell.protocol.pass_problems, samples=2 * k, k=[1, k], max_new_tokens=cell.max_new_tokens,
-        seed=cell.seed, **cell.env_kwargs,
+        seed=cell.seed, split=cell.protocol.split, **cell.env_kwargs,
     ).rates  # fmt: skip
 
 

@@ -44,7 +44,7 @@ def run_cell(folder: str | Path) -> dict[str, Any]:
     from textgym.bench.baselines import run_baseline
     from textgym.bench.classic import run_classic
     from textgym.bench.learning import policy_sha256, run_learning
-    from textgym.bench.measure import held_out
+    from textgym.bench.measure import first_prompts
 
     cell = Cell.from_json(read_json(folder / "cell.json"))
     kinds = {"learning": run_learning, "classic": run_classic, "baseline": run_baseline}
@@ -60,7 +60,9 @@ def run_cell(folder: str | Path) -> dict[str, Any]:
         "policy_sha256": outcome.policy_sha256,
         "model_sha256": policy_sha256(str(model)) if model.is_dir() else None,
         "reward_sha256": policy_sha256(str(reward)) if reward.is_dir() else None,
-        "problems_sha256": sha256_of_texts(held_out(cell.env, cell.protocol.problems, cell.env_kwargs)),
+        "problems_sha256": sha256_of_texts(
+            first_prompts(cell.env, cell.protocol.problems, cell.env_kwargs, cell.protocol.split)
+        ),
         "machine": _machine(),
         "versions": {**versions(), "stable_baselines3": stable_baselines3.__version__},
         "git_commit": commit,

@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from stable_baselines3.common.callbacks import BaseCallback
 
-from textgym.agents.answers import pair_up
+from textgym.agents.answers import Answers, pair_up
 from textgym.agents.evaluation import pass_at_k
 from textgym.agents.files import append_line
 from textgym.agents.sb3 import make_vec_env
@@ -44,11 +44,11 @@ def run_classic(cell: Cell, folder: Path, tell: Tell) -> Outcome:
     model = agent_class(network, envs, seed=cell.seed * _SEED_STEP, device="cpu", **hyperparameters)
     (folder / "curve.jsonl").unlink(missing_ok=True)
     act = _act(model, one_hot)
-    before, first = measure_player(act, cell.env, cell.protocol.problems, env_kwargs=cell.env_kwargs)
+    before, first = _measure(act, cell, cell.protocol.problems)
     watch = _Watch(cell, folder, act, tell)
     model.learn(cell.budget, callback=watch)
     model.save(folder / "model.zip")
-    after, last = measure_player(act, cell.env, cell.protocol.problems, env_kwargs=cell.env_kwargs)
+    after, last = _measure(act, cell, cell.protocol.problems)
     return Outcome(
         score=after["greedy"],
         before=before,
@@ -62,10 +62,7 @@ def run_classic(cell: Cell, folder: Path, tell: Tell) -> Outcome:
 def sampled_rates(act: Act, cell: Cell) -> dict[str, float]:
     """Return ``pass@1`` and ``pass@k`` of a player of tokens, estimated from 2 k answers to each problem."""
     n, k = 2 * cell.protocol.k, cell.protocol.k
-    played = [
-        measure_player(act, cell.env, cell.protocol.pass_problems, env_kwargs=cell.env_kwargs)[1]["sampled"].successes
-        for _ in range(n)
-    ]
+    played = [_measure(act, cell, cell.protocol.pass_problems)[1]["sampled"].successes for _ in range(n)]
     right = np.sum(played, axis=0)
     return {f"pass@{size}": float(np.mean([pass_at_k(n, int(count), size) for count in right])) for size in (1, k)}
 
@@ -119,11 +116,13 @@ class _Watch(BaseCallback):
         self.seconds, self.began = self.seconds + now - self.began, now
 
     def _look(self) -> None:
-        measured, _ = measure_player(
-            self.act, self.cell.env, self.cell.protocol.curve_problems, env_kwargs=self.cell.env_kwargs
-        )
+        measured, _ = _measure(self.act, self.cell, self.cell.protocol.curve_problems)
         append_line(self.folder / "curve.jsonl", self.costs() | measured)
         self.points = self.num_timesteps * self.cell.protocol.points // self.cell.budget + 1
+
+
+def _measure(act: Act, cell: Cell, problems: int) -> tuple[dict[str, Any], dict[str, Answers]]:
+    return measure_player(act, cell.env, problems, env_kwargs=cell.env_kwargs, split=cell.protocol.split)
 
 
 def _act(model: Any, one_hot: bool) -> Act:

@@ -48,7 +48,7 @@ def run_learning(cell: Cell, folder: Path, tell: Tell) -> Outcome:
     after, answers = measure_model(agent.policy, cell.env, cell.protocol.problems, **_how(cell))
     sampled = evaluate_samples(
         agent.policy, cell.env, cell.protocol.pass_problems, samples=2 * cell.protocol.k, k=[1, cell.protocol.k],
-        max_new_tokens=cell.max_new_tokens, seed=cell.seed, **cell.env_kwargs,
+        max_new_tokens=cell.max_new_tokens, seed=cell.seed, split=cell.protocol.split, **cell.env_kwargs,
     )  # fmt: skip
     return Outcome(
         score=after["greedy"],
@@ -152,4 +152,7 @@ def _measured_before(policy: CausalLM, cell: Cell, folder: Path) -> dict[str, An
 
 
 def _how(cell: Cell) -> dict[str, Any]:
-    return {"max_new_tokens": cell.max_new_tokens, "seed": cell.seed, "env_kwargs": cell.env_kwargs}
+    return {
+        "max_new_tokens": cell.max_new_tokens, "seed": cell.seed, "env_kwargs": cell.env_kwargs,
+        "split": cell.protocol.split,
+    }  # fmt: skip

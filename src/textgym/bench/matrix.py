@@ -24,7 +24,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import gymnasium as gym
 
@@ -38,7 +38,7 @@ WARM_START_SEED = 2**31
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How a cell is measured, always on held-out problems: the first ones of the test split, the same for all cells."""
+    """How a cell is measured: on the first problems of a split, the same for all cells."""
 
     points: int = 10
     """How often the curve is looked at: after each of as many equal parts of the budget."""
@@ -52,6 +52,8 @@ class Protocol:
     """How many answers to each pass@k allows; it is estimated from twice as many."""
     transcripts: int = 8
     """How many problems' answers are kept, before and after."""
+    split: Literal["test", "train"] = "test"
+    """``"train"`` for choosing hyperparameters, so that the held-out problems stay unseen."""
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -59,9 +61,11 @@ class Protocol:
         Raises:
             ValueError: naming the field and its value.
         """
-        for field in dataclasses.fields(self):
-            if not _is_count(getattr(self, field.name)):
-                raise ValueError(f"{field.name} of the protocol must be >= 1, got {getattr(self, field.name)!r}")
+        for name, value in dataclasses.asdict(self).items():
+            if name != "split" and not _is_count(value):
+                raise ValueError(f"{name} of the protocol must be >= 1, got {value!r}")
+        if self.split not in ("test", "train"):
+            raise ValueError(f"split of the protocol must be 'test' or 'train', got {self.split!r}")
         if max(self.transcripts, self.curve_problems) > self.problems:
             raise ValueError(f"curve_problems and transcripts must be at most problems, which are {self.problems}")
 
@@ -280,7 +284,7 @@ class _Env:
         for level in ("sequence", "token"):
             env_id, kwargs = env.at(level)
             if "split" in kwargs:
-                raise ValueError(f"{env.name}: agents learn on the train split and are measured on the test split")
+                raise ValueError(f"{env.name}: agents learn on the train split and are measured on the protocol's")
             try:
                 gym.make(env_id, **kwargs).close()
             except (TypeError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""How good a player is on held-out problems, in the same numbers for language models and for players of tokens.
+"""How good a player is on problems of a split, in the same numbers for language models and for players of tokens.
 
 ``measure_model`` and ``measure_player`` return a dict, JSON-able, with
 
@@ -32,8 +32,8 @@ Act = Callable[[NDArray[Any], bool], NDArray[np.int64]]
 """From observations (n, window), and whether to be greedy, to tokens (n,)."""
 
 
-def held_out(env_id: str, wanted: int, env_kwargs: dict[str, Any]) -> list[str]:
-    """Return the prompts of the first distinct problems of the test split, at most ``wanted``.
+def first_prompts(env_id: str, wanted: int, env_kwargs: dict[str, Any], split: str = "test") -> list[str]:
+    """Return the prompts of the first distinct problems of a split, at most ``wanted``.
 
     Raises:
         ValueError: if there is none.
@@ -43,24 +43,31 @@ def held_out(env_id: str, wanted: int, env_kwargs: dict[str, Any]) -> list[str]:
     prompts: list[str] = []
     try:
         for index in range(wanted):
-            prompts.append(text_env.choose({"problem": index, "split": "test"}).prompt)
+            prompts.append(text_env.choose({"problem": index, "split": split}).prompt)
     except IndexError:  # the split has no more
         if not prompts:
-            raise ValueError(f"{env_id} has no test problems") from None
+            raise ValueError(f"{env_id} has no {split} problems") from None
     return prompts
 
 
 def measure_model(
-    policy: CausalLM, env_id: str, problems: int, *, max_new_tokens: int, seed: int, env_kwargs: dict[str, Any]
+    policy: CausalLM,
+    env_id: str,
+    problems: int,
+    *,
+    max_new_tokens: int,
+    seed: int,
+    env_kwargs: dict[str, Any],
+    split: str = "test",
 ) -> tuple[dict[str, Any], dict[str, Answers]]:
     """Let a language model answer each problem greedily and by sampling; see the module."""
-    count = len(held_out(env_id, problems, env_kwargs))
+    count = len(first_prompts(env_id, problems, env_kwargs, split))
     measured: dict[str, Any] = {}
     answers: dict[str, Answers] = {}
     unscored = 0
     for kind, temperature in ("greedy", 0.0), ("sampled", 1.0):
-        settings = {"temperature": temperature, "max_new_tokens": max_new_tokens, "seed": seed, **env_kwargs}
-        rollout = concatenate(play_problems(policy, env_id, range(count), **settings))
+        settings: dict[str, Any] = dict(temperature=temperature, max_new_tokens=max_new_tokens, seed=seed, split=split)
+        rollout = concatenate(play_problems(policy, env_id, range(count), **settings, **env_kwargs))
         answers[kind] = answers_of([rollout])
         measured |= _rates(kind, answers[kind], rollout.lengths.tolist(), rollout.cut.tolist())
         unscored += int((~torch.isfinite(rollout.returns)).sum())
@@ -70,15 +77,15 @@ def measure_model(
 
 
 def measure_player(
-    act: Act, env_id: str, problems: int, *, env_kwargs: dict[str, Any]
+    act: Act, env_id: str, problems: int, *, env_kwargs: dict[str, Any], split: str = "test"
 ) -> tuple[dict[str, Any], dict[str, Answers]]:
     """Let a player of tokens do the same; see the module."""
-    prompts = held_out(env_id, problems, env_kwargs)
+    prompts = first_prompts(env_id, problems, env_kwargs, split)
     measured: dict[str, Any] = {}
     answers: dict[str, Answers] = {}
     unscored = 0
     for kind in "greedy", "sampled":
-        played, lengths = _play_tokens(act, kind == "greedy", env_id, prompts, env_kwargs)
+        played, lengths = _play_tokens(act, kind == "greedy", env_id, prompts, env_kwargs, split)
         answers[kind] = played
         measured |= _rates(kind, played, lengths, None)
         unscored += sum(not math.isfinite(reward) for reward in played.rewards)
@@ -86,12 +93,12 @@ def measure_player(
 
 
 def _play_tokens(
-    act: Act, greedy: bool, env_id: str, prompts: list[str], env_kwargs: dict[str, Any]
+    act: Act, greedy: bool, env_id: str, prompts: list[str], env_kwargs: dict[str, Any], split: str
 ) -> tuple[Answers, list[int]]:
     """Play one episode on each problem, and return how they went and their lengths in tokens."""
     count = len(prompts)
     env: Any = gym.make_vec(env_id, num_envs=count, autoreset_mode="Disabled", **env_kwargs)
-    observations, _ = env.reset(seed=0, options={"problem": list(range(count)), "split": "test"})
+    observations, _ = env.reset(seed=0, options={"problem": list(range(count)), "split": split})
     tokenizer = env.unwrapped.tokenizer
     running = np.ones(count, bool)
     returns, lengths, successes = np.zeros(count), np.zeros(count, int), np.zeros(count, bool)

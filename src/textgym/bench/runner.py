@@ -160,11 +160,13 @@ def _cores() -> int:
 def _prepare(cell: Cell, folder: Path) -> None:
     """Make the folder of a cell, or see that it is the folder of this one."""
     folder.mkdir(exist_ok=True)
-    values = dataclasses.asdict(cell)
     path = folder / "cell.json"
     if not path.is_file():
-        write_json(path, values)
-    elif changed := [name for name in values if read_json(path).get(name) != values[name]]:
+        write_json(path, dataclasses.asdict(cell))
+        found = cell
+    else:
+        found = Cell.from_json(read_json(path))
+    if changed := [f.name for f in dataclasses.fields(cell) if getattr(found, f.name) != getattr(cell, f.name)]:
         raise FileExistsError(
             f"{folder} holds the same cell with another {', '.join(changed)}: take another folder, or remove this one"
         )
