@@ -115,6 +115,10 @@ def test_bad_matrices_are_refused_by_name(changes: dict[str, Any], message: str)
         ("{envs: [TextMath-v0], agents: [grpo], seeds: [0], episode: 3}", "has no field 'episode'; it has envs"),
         ("{envs: [TextMath-v0], agents: [grpo], seeds: [0], protocol: {points: 0}}", "points of the protocol"),
         ("{envs: [TextMath-v0], agents: [grpo], seeds: [0], protocol: {point: 1}}", "protocol has no field 'point'"),
+        (
+            "{envs: [TextMath-v0], agents: [grpo], seeds: [0], protocol: {split: dev}}",
+            "must be 'test' or 'train', got 'dev'",
+        ),
         ("{envs: [TextMath-v0], agents: [grpo], seeds: [0], hyperparams: none}", "no folder of hyperparameters"),
     ],
 )

@@ -33,6 +33,21 @@ def test_a_model_is_measured_as_by_evaluate(tiny: CausalLM) -> None:
     assert np.mean(answers["sampled"].successes) == measured["sampled"]
 
 
+def test_the_train_split_has_other_problems(tiny: CausalLM) -> None:
+    settings: dict[str, Any] = {"max_new_tokens": 8, "seed": 3, "env_kwargs": SUMS, "split": "train"}
+    measured, answers = measure_model(tiny, "TextMath-v0", 60, **settings)
+    assert (
+        measured["greedy"] == evaluate(tiny, "TextMath-v0", 60, max_new_tokens=8, seed=3, split="train", **SUMS).greedy
+    )
+    prompts = answers["greedy"].prompts
+    assert prompts == first_prompts("TextMath-v0", 60, SUMS, "train")
+    assert not set(prompts) & set(first_prompts("TextMath-v0", 500, SUMS))
+    _, played = measure_player(
+        lambda obs, greedy: np.zeros(len(obs), int), "TextMathTokens-v0", 20, env_kwargs={}, split="train"
+    )
+    assert played["greedy"].prompts == first_prompts("TextMathTokens-v0", 20, {}, "train")
+
+
 def test_few_problems_are_asked_once_each(tiny: CausalLM) -> None:
     measured, _ = measure_model(tiny, "TextMath-v0", 60, max_new_tokens=8, seed=0, env_kwargs={"difficulty": 1})
     assert measured["problems"] == 9

@@ -103,6 +103,14 @@ def test_other_settings_need_another_folder(finished: Path) -> None:
         run_cells(cells_of(envs=ENVS[:1], episodes=48), finished)
 
 
+def test_a_cell_of_before_a_setting_existed_is_the_same_cell(finished: Path) -> None:
+    path = next(finished.glob("TextMath--grpo--*/cell.json"))
+    values = json.loads(path.read_text())
+    del values["protocol"]["split"]
+    path.write_text(json.dumps(values))
+    assert set(run_cells(cells_of(envs=ENVS[:1]), finished).values()) == {"done"}
+
+
 @pytest.mark.slow
 def test_a_killed_matrix_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     """kill -9 of the parent, when a cell has a checkpoint and not yet a result: its child ends, too."""
