@@ -1,7 +1,7 @@
 """Tune the hyperparameters of agents, with the same number of trials for each.
 
-    python benchmarks/tune.py grpo sb3_ppo --trials 12              # again: goes on where it was stopped
-    python benchmarks/tune.py grpo sb3_ppo --trials 5 --entries     # after that, for each env of published.yml
+    python benchmarks/tune.py grpo sb3_ppo --trials 12   # again: goes on where it was stopped
+    python benchmarks/tune.py grpo sb3_ppo --entries     # after that, for each env of published.yml
 
 A trial runs an agent on all envs and seeds of a matrix, benchmarks/matrices/tuning.yml, whose seeds no published matrix
 has; its score is the mean of the greedy success rates. ``hyperparams/spaces/<agent>.yml`` says what is searched:
@@ -11,17 +11,16 @@ has; its score is the mean of the greedy success rates. ``hyperparams/spaces/<ag
       learning_rate: {low: 1e-4, high: 3e-3, log: true}
       n_epochs: [1, 2, 4]
     entries:
-      default: {learning_rate: {low: 3e-5, high: 2e-3, log: true}}
-      TextMaze-v0: {prompts_per_update: 8, learning_rate: {low: 3e-5, high: 2e-3, log: true}}
-
-With ``--entries`` each env of a matrix has trials of its own, of what ``entries`` says (the line of the env, or else
-``default``) over the agent's default: another seed, half of the budget, and problems of the train split, so that the
-held-out ones choose nothing.
+      learning_rate: [1e-4, 3e-4]
 
 The first trial is what ``hyperparams/<agent>.yml`` says, as far as it is searched, the others are optuna's (TPE). All
 trials, losing and failed ones too, go to ``hyperparams/trials/<agent>.jsonl``, and when there are enough the best
-becomes the ``default`` of ``hyperparams/<agent>.yml``, or the entry of the env. Of equal ones it is the one with the
-higher return, which partial credit is in.
+becomes the ``default`` of ``hyperparams/<agent>.yml``.
+
+With ``--entries`` each env of another matrix has trials of its own: every choice that ``entries`` allows, over what the
+file says, with half of the budget and another seed, on problems of the train split, so that the held-out ones choose
+nothing. The best goes into the entry of the env. Of equal ones it is the one with the highest return, which partial
+credit is in.
 """
 
 from __future__ import annotations
@@ -30,6 +29,7 @@ import argparse
 import dataclasses
 import datetime
 import hashlib
+import itertools
 import json
 import re
 import time
@@ -61,12 +61,12 @@ class Target:
     """Of the agent's file: ``"default"``, or the id of an env."""
     matrix: Matrix
     """What each trial runs."""
-    space: dict[str, Any]
-    """Choices (a list), ranges (a mapping), or a value, by hyperparameter."""
-    base: dict[str, Any]
-    """What an entry stands over."""
-    known: dict[str, Any]
-    """What the file says so far: the first trial."""
+    fixed: dict[str, Any]
+    """Hyperparameters that are not searched."""
+    search: dict[str, Any]
+    """Choices (a list) or ranges (a mapping) of those that are."""
+    first: list[dict[str, Any]]
+    """What is tried first."""
 
     @property
     def study(self) -> str:
@@ -78,13 +78,15 @@ def default_target(agent: str, matrix: Matrix, folder: Path) -> Target:
     """Return what tunes the default of an agent."""
     spaces, path = read_yaml(folder / "spaces" / f"{agent}.yml"), folder / f"{agent}.yml"
     known = (read_yaml(path).get("default") or {}) if path.is_file() else {}
-    space = {**(spaces.get("fixed") or {}), **spaces["search"]}
-    return Target(agent=agent, entry="default", matrix=matrix, space=space, base={}, known=known)
+    first = [{name: known[name] for name in spaces["search"] if name in known}]
+    fixed = spaces.get("fixed") or {}
+    return Target(agent=agent, entry="default", matrix=matrix, fixed=fixed, search=spaces["search"], first=first)
 
 
 def entry_targets(agent: str, matrix: Matrix, folder: Path) -> list[Target]:
     """Return what tunes an entry for each env of a matrix."""
-    spaces = read_yaml(folder / "spaces" / f"{agent}.yml")["entries"]
+    search = read_yaml(folder / "spaces" / f"{agent}.yml")["entries"]
+    first = [dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())]
     targets = []
     for env in matrix.envs:
         entry = {"id": env} if isinstance(env, str) else env
@@ -94,24 +96,21 @@ def entry_targets(agent: str, matrix: Matrix, folder: Path) -> list[Target]:
         )
         one = dataclasses.replace(matrix, envs=[{**entry, **halved}], agents=[agent], seeds=[SEED], protocol=protocol)
         env_id = one.cells()[-1].env
-        base = read_hyperparameters(folder, agent, "default")
-        known = read_hyperparameters(folder, agent, env_id)
-        space = spaces.get(env_id, spaces["default"])
-        targets.append(Target(agent=agent, entry=env_id, matrix=one, space=space, base=base, known=known))
+        said = read_hyperparameters(folder, agent, env_id)
+        fixed = {name: value for name, value in said.items() if name not in search}
+        targets.append(Target(agent=agent, entry=env_id, matrix=one, fixed=fixed, search=search, first=first))
     return targets
 
 
-def suggest(trial: optuna.Trial, space: dict[str, Any]) -> dict[str, Any]:
-    """Return hyperparameters for a trial: a choice for each that is searched, and the others."""
-    chosen = {}
-    for name, values in space.items():
+def suggest(trial: optuna.Trial, target: Target) -> dict[str, Any]:
+    """Return hyperparameters for a trial: the fixed ones, and a choice for each that is searched."""
+    chosen = dict(target.fixed)
+    for name, values in target.search.items():
         if isinstance(values, list):
             chosen[name] = trial.suggest_categorical(name, values)
-        elif isinstance(values, dict):
+        else:
             whole = isinstance(values["low"], int) and isinstance(values["high"], int)
             chosen[name] = (trial.suggest_int if whole else trial.suggest_float)(name, **values)
-        else:
-            chosen[name] = values
     return chosen
 
 
@@ -141,10 +140,10 @@ def tune(target: Target, folder: Path, out: Path, trials: int, workers: int | No
     study = open_study(target, out)
     while len(finished(study)) < trials:
         trial = study.ask()
-        hyperparameters, began = suggest(trial, target.space), time.perf_counter()
+        hyperparameters, began = suggest(trial, target), time.perf_counter()
         trial.set_user_attr("hyperparameters", hyperparameters)
         try:
-            scores = score(target.matrix, target.agent, {**target.base, **hyperparameters}, out, workers)
+            scores = score(target.matrix, target.agent, hyperparameters, out, workers)
         except (RuntimeError, TypeError, ValueError) as error:
             trial.set_user_attr("error", str(error))
             study.tell(trial, state=TrialState.FAIL)
@@ -173,12 +172,12 @@ def open_study(target: Target, out: Path) -> optuna.Study:
         study.enqueue_trial(trial.params)
     study.sampler = optuna.samplers.TPESampler(seed=len(study.trials), n_startup_trials=5)
     values = dataclasses.asdict(dataclasses.replace(target.matrix, agents=[], hyperparams=None))
-    values |= {"space": target.space, "base": target.base}
+    values |= {"space": {**target.fixed, **target.search}}
     was, now = study.user_attrs.get("trials_of"), json.loads(json.dumps(values, default=dict))
     if was is None:
         study.set_user_attr("trials_of", now)
-        searched = [name for name, choices in target.space.items() if isinstance(choices, (list, dict))]
-        study.enqueue_trial({name: target.known[name] for name in searched if name in target.known})
+        for choice in target.first:
+            study.enqueue_trial(choice)
     elif changed := [name for name in now if was.get(name) != now[name]]:
         raise ValueError(
             f"the trials of {target.study} so far had another {' and another '.join(changed)}: "
@@ -224,8 +223,11 @@ def write_best(best: optuna.trial.FrozenTrial, trials: int, target: Target, path
     """Make a trial the default of an agent's file, or the entry of an env."""
     blocks = blocks_of(path.read_text(encoding="utf-8")) if path.is_file() else {}
     comment = f"# {datetime.date.today()}: the best of {trials} trials, greedy success {best.value:.3f}.\n"
-    entry = yaml.safe_dump({target.entry: best.user_attrs["hyperparameters"]}, sort_keys=False)
-    blocks[target.entry] = comment + entry
+    chosen = best.user_attrs["hyperparameters"]
+    if target.entry != "default":  # what stands there, with what was searched
+        said = read_yaml(path).get(target.entry) or {}
+        chosen = {**said, **{name: chosen[name] for name in target.search}}
+    blocks[target.entry] = comment + yaml.safe_dump({target.entry: chosen}, sort_keys=False)
     path.write_text("".join(blocks.values()), encoding="utf-8")
 
 
@@ -238,8 +240,8 @@ def blocks_of(text: str) -> dict[str, str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("agents", nargs="+", help="names of files in spaces/")
-    parser.add_argument("--trials", type=int, default=20, help="of each agent")
-    parser.add_argument("--entries", action="store_true", help="tune an entry for each env in place of the default")
+    parser.add_argument("--trials", type=int, default=20, help="of each agent's default")
+    parser.add_argument("--entries", action="store_true", help="tune the entries of envs in place of the default")
     parser.add_argument("--matrix", type=Path, help="envs and budget; tuning.yml, or published.yml for --entries")
     parser.add_argument("--hyperparams", type=Path, default=HERE / "hyperparams")
     parser.add_argument("--out", type=Path, default=Path("runs/tuning"), help="cells and studies")
@@ -250,8 +252,9 @@ def main() -> None:
     for agent in args.agents:
         one = [default_target(agent, matrix, args.hyperparams)]
         for target in entry_targets(agent, matrix, args.hyperparams) if args.entries else one:
-            best = tune(target, args.hyperparams, args.out, args.trials, args.workers)
-            line = {"agent": agent, "entry": target.entry, "trials": args.trials, "best": best.number}
+            trials = len(target.first) if args.entries else args.trials
+            best = tune(target, args.hyperparams, args.out, trials, args.workers)
+            line = {"agent": agent, "entry": target.entry, "trials": trials, "best": best.number}
             print(json.dumps({"benchmark": "tune"} | line | {"score": best.value} | best.params), flush=True)
 
 
