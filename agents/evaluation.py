@@ -313,7 +313,9 @@ def _make_text_env(env_id: str | EnvSpec, env_kwargs: dict[str, Any]) -> TextEnv
     if not isinstance(env_id, (str, EnvSpec)):
         raise TypeError(f"env_id must be an id or the spec of an env, such as env.spec, got {env_id!r}")
     env: Any = gym.make(env_id, **env_kwargs).unwrapped
-    text_env: TextEnv = getattr(env, "text_env", env)
+    text_env = getattr(env, "text_env", env)
+    if not isinstance(text_env, TextEnv):
+        raise TypeError(f"{env_id} is not an environment of text: it makes a {type(text_env).__name__}, not a TextEnv")
     return text_env
 
 

@@ -57,7 +57,7 @@ class RunSettings:
     preset: str | None = None
     """Defaults of the switches below. grpo: grpo, dr_grpo, dapo, gspo or rloo; reinforce: reinforce_pp."""
     env: str
-    """Environment id, such as TextMath-v0; textgym list shows them all."""
+    """Environment id, such as TextMath-v0, or my_module:MyEnv-v0 for your own; textgym list shows ours."""
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the env, such as difficulty=1; docs/envs.md lists them."""
     policy: str = "tiny"

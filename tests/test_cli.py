@@ -90,6 +90,8 @@ def test_version(capsys):
         ("train --env TextMath-v0 --total-episodes 0", "total_episodes must be >= 1, got 0"),
         ("train --env TextMath-v0 --env-kwargs dificulty=1", "no setting 'dificulty'"),
         ("train --env TextMath-v1", "'TextMath-v1'; see textgym list. Did you mean TextMath-v0?"),
+        ("train --env CartPole-v1", "CartPole-v1 is not an environment of text: it makes a CartPoleEnv, not a TextEnv"),
+        ("eval --env CartPole-v1", "CartPole-v1 is not an environment of text: it makes a CartPoleEnv, not a TextEnv"),
         ("train --resume", "--resume needs --out"),
         ("report", "DIR"),
         ("report nowhere", "there is no folder nowhere"),

@@ -46,7 +46,7 @@ def main(argv: list[str]) -> int:
     if options.all:
         variants = [(env_id, kwargs) for env_id in filter(is_ours, gym.registry) for kwargs in _variants(env_id)]
     else:
-        variants = [(find_env(options.env, foreign=True), {})]
+        variants = [(find_env(options.env), {})]
     failed = False
     for env_id, kwargs in variants:
         settings = {**kwargs, **options.env_kwargs}

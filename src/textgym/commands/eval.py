@@ -7,11 +7,10 @@ import json
 import math
 from typing import Annotated, Any
 
-import gymnasium as gym
 import tyro
 
 from textgym.agents.runs import model_folder
-from textgym.commands.shared import complaints, find_env, parse, quieten, standard_error
+from textgym.commands.shared import complaints, find_text_env, parse, quieten, standard_error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,10 +45,9 @@ class EvalOptions:
 def main(argv: list[str]) -> int:
     """Print rates with standard errors."""
     options = parse(EvalOptions, argv, "eval")
-    env_id = find_env(options.env)
+    env_id = find_text_env(options.env, options.env_kwargs, several=True)
     quieten()
     with complaints():
-        gym.make(env_id, **options.env_kwargs)
         from textgym.agents import CausalLM
         from textgym.agents.evaluation import evaluate, evaluate_samples
 

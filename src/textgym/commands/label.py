@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from textgym.agents.runs import model_folder
-from textgym.commands.shared import BadInput, complaints, find_env, parse, quieten
+from textgym.commands.shared import BadInput, complaints, find_text_env, parse, quieten
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ def main(argv: list[str]) -> int:
             raise BadInput(f"{options.out} does not exist yet: there is nothing to export")
         if options.env is None:
             raise BadInput(f"{options.out} does not exist yet: name with --env what the pairs are of")
-        find_env(options.env)
+        find_text_env(options.env, options.env_kwargs, several=True)
     with complaints():
         store = LabelStore(options.out)
         if options.export is not None:
@@ -94,7 +94,7 @@ def _check_same(origin: dict[str, Any], options: LabelOptions) -> None:
 def _sample_labels(store: Any, options: LabelOptions) -> None:
     if options.env is None:
         raise BadInput(f"{options.out} holds no pairs yet: name with --env what they are of")
-    env_id = find_env(options.env)
+    env_id = find_text_env(options.env, options.env_kwargs, several=True)
     quieten()
     from textgym.agents import CausalLM
     from textgym.agents.preferences import sample_pairs

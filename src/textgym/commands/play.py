@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import gymnasium as gym
 import tyro
 
-from textgym.commands.shared import complaints, find_env, parse
+from textgym.commands.shared import complaints, find_text_env, parse
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class PlayOptions:
 def main(argv: list[str]) -> int:
     """Let a person answer."""
     options = parse(PlayOptions, argv, "play")
-    env_id = find_env(options.env)
+    env_id = find_text_env(options.env, options.env_kwargs)
     kwargs = {**options.env_kwargs, "split": options.split, "level": "sequence"}  # a person types text
     if options.difficulty is not None:
         kwargs["difficulty"] = options.difficulty

@@ -17,6 +17,8 @@ import gymnasium as gym
 import tyro
 from tyro.constructors import ConstructorRegistry, PrimitiveConstructorSpec, PrimitiveTypeInfo
 
+from textgym.envs.text_env import TextEnv
+
 
 class BadInput(Exception):
     """Something the user can put right; the message names the culprit."""
@@ -60,11 +62,30 @@ def _key_value(pair: str) -> tuple[str, Any]:
         return key, value
 
 
-def find_env(env_id: str, foreign: bool = False) -> str:
+def find_text_env(env_id: str, env_kwargs: dict[str, Any], several: bool = False) -> str:
+    """Return the id as ``find_env`` does, if it can be made, and is a ``TextEnv`` or ``TokenEnv``.
+
+    Raises:
+        BadInput: if it is not, or if ``several`` of it are to be played and can't.
+    """
+    name = find_env(env_id)
+    with complaints():
+        env: Any = gym.make(name, **env_kwargs).unwrapped
+    if not isinstance(getattr(env, "text_env", env), TextEnv):
+        raise BadInput(f"{name} is not an environment of text: it makes a {type(env).__name__}, not a TextEnv")
+    if several and gym.registry[name].vector_entry_point is None:
+        raise BadInput(
+            f"{name} can't be made for many players at once: register it with a vector_entry_point, too; a function "
+            "that calls textgym.make_env(..., **settings) is both"
+        )
+    return name
+
+
+def find_env(env_id: str) -> str:
     """Return the id without its module, which is imported, from the current folder too.
 
     Raises:
-        BadInput: if there is none, with close ids, or, unless ``foreign``, if it is not one of textgym's own.
+        BadInput: if there is none, with close ids.
     """
     module, _, name = env_id.rpartition(":")
     if module:
@@ -79,8 +100,6 @@ def find_env(env_id: str, foreign: bool = False) -> str:
         if module and not close:
             raise BadInput(f"{module} registers no environment {name!r}: it lacks gym.register({name!r}, ...)")
         raise BadInput(f"there is no environment {name!r}; see textgym list{close}")
-    if not foreign and not is_ours(name):
-        raise BadInput(f"{name} is not an environment of textgym, and only textgym check takes others")
     return name
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import tyro
 
 from textgym.agents.runs import AGENTS, Run, RunSettings, make_config, read_config
-from textgym.commands.shared import BadInput, complaints, find_env, parse, quieten, standard_error
+from textgym.commands.shared import BadInput, complaints, find_text_env, parse, quieten, standard_error
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -32,7 +32,7 @@ def main(argv: list[str]) -> int:
     """Train a policy, and keep everything in a folder."""
     options, config = _train_options(argv)
     settings = RunSettings(**{field.name: getattr(options, field.name) for field in dataclasses.fields(RunSettings)})
-    find_env(settings.env)
+    find_text_env(settings.env, settings.env_kwargs, several=True)
     from textgym.agents.distributed import agreed, processes
 
     out = agreed(options.out or _new_folder(settings, config))
