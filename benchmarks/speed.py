@@ -116,11 +116,10 @@ def run_apart(command: list[str], limit: float) -> tuple[int, str, str]:
     with subprocess.Popen(command, start_new_session=True, **pipes) as process:
         try:
             out, err = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired:
+        except BaseException as error:  # it must not go on under what is measured next
             os.killpg(process.pid, signal.SIGKILL)
-            return 1, "", f"took more than {limit:g} seconds"
-        except BaseException:  # it must not go on under what is measured next
-            os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                return 1, "", f"took more than {limit:g} seconds"
             raise
     return process.returncode, out, err
 
