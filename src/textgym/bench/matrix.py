@@ -170,7 +170,8 @@ class Matrix:
     def _cells(self, env: _Env, agent: _Agent, seed: int) -> Iterator[Cell]:
         contender = CONTENDERS[agent.agent]
         env_id, kwargs = env.at(contender.level)
-        found = {} if self.hyperparams is None else read_hyperparameters(self.hyperparams, agent.agent, env_id)
+        file = contender.agent if contender.coin_flips else agent.agent  # the control differs in the reward alone
+        found = {} if self.hyperparams is None else read_hyperparameters(self.hyperparams, file, env_id)
         hyperparameters = {**found, **agent.hyperparameters}
         check_hyperparameters(agent.agent, hyperparameters)
         budget = {"learning": env.episodes or self.episodes, "classic": env.steps or self.steps, "baseline": 0}
