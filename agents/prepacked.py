@@ -21,7 +21,8 @@ _MIN_WEIGHTS = 100_000  # for smaller layers it costs more than it gains
 def prepacked(model: nn.Module) -> Iterator[None]:
     """Within this, linear layers in float32 on a CPU take reordered copies of their weights as they are now.
 
-    For inference: no gradient passes through. Nothing changes where PyTorch has no oneDNN.
+    For inference: no gradient passes through. Nothing changes where PyTorch has no oneDNN, or under autocast, in which
+    layers get bfloat16.
     """
     layers = [m for m in model.modules() if type(m) is nn.Linear and _gains(m.weight)] if _is_available() else []
     try:
@@ -45,4 +46,5 @@ def _gains(weight: Tensor) -> bool:
 
 def _is_available() -> bool:
     names = ("_reorder_linear_weight", "_linear_pointwise")
-    return torch.backends.mkldnn.is_available() and all(hasattr(torch.ops.mkldnn, name) for name in names)
+    is_wanted = torch.backends.mkldnn.is_available() and not torch.is_autocast_enabled("cpu")
+    return is_wanted and all(hasattr(torch.ops.mkldnn, name) for name in names)

@@ -60,6 +60,13 @@ def test_the_weights_of_the_moment_count(policy: CausalLM) -> None:
     torch.testing.assert_close(after.logprobs, logprobs.detach(), atol=1e-4, rtol=1e-4)
 
 
+def test_autocast_goes_its_own_way(policy: CausalLM) -> None:
+    """What comes into a layer is bfloat16 then."""
+    policy.bf16 = True
+    drawn = sample(policy, [[5, 6, 7]], max_new_tokens=12, temperature=0.0, ignore_stop=True)
+    assert torch.isfinite(drawn.logprobs).all()
+
+
 def test_layers_are_as_before_even_after_an_error(policy: CausalLM) -> None:
     with pytest.raises(RuntimeError, match="stop"), prepacked(policy.model):
         raise RuntimeError("stop")
