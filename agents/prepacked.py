@@ -21,10 +21,11 @@ _MIN_WEIGHTS = 100_000  # for smaller layers it costs more than it gains
 def prepacked(model: nn.Module) -> Iterator[None]:
     """Within this, linear layers in float32 on a CPU take reordered copies of their weights as they are now.
 
-    For inference: no gradient passes through. Nothing changes where PyTorch has no oneDNN, or under autocast, in which
-    layers get bfloat16.
+    For inference: no gradient passes through. Layers whose ``forward`` a hook has replaced stay as they are, and so do
+    all where PyTorch has no oneDNN, and under autocast, in which layers get bfloat16.
     """
-    layers = [m for m in model.modules() if type(m) is nn.Linear and _gains(m.weight)] if _is_available() else []
+    linear = (module for module in model.modules() if isinstance(module, nn.Linear))
+    layers = [layer for layer in linear if _gains(layer)] if _is_available() else []
     try:
         for layer in layers:
             weight = torch.ops.mkldnn._reorder_linear_weight(layer.weight.detach())
@@ -35,13 +36,15 @@ def prepacked(model: nn.Module) -> Iterator[None]:
             vars(layer).pop("forward", None)
 
 
-def _linear(weight: Tensor, bias: Tensor | None, states: Tensor) -> Tensor:
-    product: Tensor = torch.ops.mkldnn._linear_pointwise(states, weight, bias, "none", [], "")
+def _linear(weight: Tensor, bias: Tensor | None, input: Tensor) -> Tensor:
+    product: Tensor = torch.ops.mkldnn._linear_pointwise(input, weight, bias, "none", [], "")
     return product
 
 
-def _gains(weight: Tensor) -> bool:
-    return weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() >= _MIN_WEIGHTS
+def _gains(layer: nn.Linear) -> bool:
+    weight = layer.weight
+    is_plain = type(layer) is nn.Linear and type(weight) is nn.Parameter and "forward" not in vars(layer)
+    return is_plain and weight.device.type == "cpu" and weight.dtype == torch.float32 and weight.numel() >= _MIN_WEIGHTS
 
 
 def _is_available() -> bool:

@@ -80,8 +80,8 @@ def sample(
     unique = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(prompt) for prompt in prompts))}
     which = torch.tensor([unique[tuple(prompt)] for prompt in prompts], device=device)
     ids, mask = pad_left(list(unique), pad_id, device)
-    is_long = max_new_tokens >= _PACK_FROM and not policy.is_sharded
-    with torch.inference_mode(), policy.forward_pass(), prepacked(policy.model) if is_long else nullcontext():
+    packs = max_new_tokens >= _PACK_FROM and not policy.is_sharded
+    with torch.inference_mode(), policy.forward_pass(), prepacked(policy.model) if packs else nullcontext():
         logits, cache, columns = (prompt_cache or PromptCache()).prefill(policy, list(unique))
         is_whole = not policy.is_sharded and not policy.adapter_is_off  # graphs know neither
         in_graphs = device.type == "cuda" and is_whole and has_plain_layers(cache) and can_capture(policy.model)

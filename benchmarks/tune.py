@@ -43,7 +43,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from textgym.agents.files import read_json, read_lines
+from textgym.agents.files import read_json, read_lines, write_lines, write_text
 from textgym.bench.hyperparams import read_hyperparameters, read_yaml
 from textgym.bench.matrix import Matrix, read_matrix
 from textgym.bench.runner import run_cells
@@ -76,16 +76,21 @@ class Target:
 
 def default_target(agent: str, matrix: Matrix, folder: Path) -> Target:
     """Return what tunes the default of an agent."""
-    spaces, path = read_yaml(folder / "spaces" / f"{agent}.yml"), folder / f"{agent}.yml"
-    known = (read_yaml(path).get("default") or {}) if path.is_file() else {}
+    spaces, known = read_yaml(folder / "spaces" / f"{agent}.yml"), said_in(folder / f"{agent}.yml").get("default") or {}
     first = [{name: known[name] for name in spaces["search"] if name in known}]
     fixed = spaces.get("fixed") or {}
     return Target(agent=agent, entry="default", matrix=matrix, fixed=fixed, search=spaces["search"], first=first)
 
 
 def entry_targets(agent: str, matrix: Matrix, folder: Path) -> list[Target]:
-    """Return what tunes an entry for each env of a matrix."""
-    search = read_yaml(folder / "spaces" / f"{agent}.yml")["entries"]
+    """Return what tunes an entry for each env of a matrix.
+
+    Raises:
+        ValueError: if the agent's space has no lists of choices for entries.
+    """
+    search = read_yaml(folder / "spaces" / f"{agent}.yml").get("entries") or {}
+    if not search or not all(isinstance(choices, list) for choices in search.values()):
+        raise ValueError(f"spaces/{agent}.yml needs entries, lists of choices such as learning_rate: [1e-4, 3e-4]")
     first = [dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())]
     targets = []
     for env in matrix.envs:
@@ -138,12 +143,13 @@ def score(
 def tune(target: Target, folder: Path, out: Path, trials: int, workers: int | None) -> optuna.trial.FrozenTrial:
     """Bring the trials to this number, write them and the best, and return that."""
     study = open_study(target, out)
+    cells = out / ("defaults" if target.entry == "default" else "entries")  # whose warm starts have the same names
     while len(finished(study)) < trials:
         trial = study.ask()
         hyperparameters, began = suggest(trial, target), time.perf_counter()
         trial.set_user_attr("hyperparameters", hyperparameters)
         try:
-            scores = score(target.matrix, target.agent, hyperparameters, out, workers)
+            scores = score(target.matrix, target.agent, hyperparameters, cells, workers)
         except (RuntimeError, TypeError, ValueError) as error:
             trial.set_user_attr("error", str(error))
             study.tell(trial, state=TrialState.FAIL)
@@ -154,12 +160,12 @@ def tune(target: Target, folder: Path, out: Path, trials: int, workers: int | No
             study.tell(trial, float(np.mean([success for success, _ in scores.values()])))
         write_trials(study, target, folder / "trials" / f"{target.agent}.jsonl")
     best = best_trial(study)
-    write_best(best, trials, target, folder / f"{target.agent}.yml")
+    write_best(best, len(finished(study)), target, folder / f"{target.agent}.yml")
     return best
 
 
 def open_study(target: Target, out: Path) -> optuna.Study:
-    """Return the study, new or begun; a trial that was cut off comes first again.
+    """Return the study, new or begun; a trial that was cut off comes again.
 
     Raises:
         ValueError: if the trials so far had another matrix or another space: scores would not compare.
@@ -175,9 +181,9 @@ def open_study(target: Target, out: Path) -> optuna.Study:
     values |= {"space": {**target.fixed, **target.search}}
     was, now = study.user_attrs.get("trials_of"), json.loads(json.dumps(values, default=dict))
     if was is None:
-        study.set_user_attr("trials_of", now)
         for choice in target.first:
-            study.enqueue_trial(choice)
+            study.enqueue_trial(choice, skip_if_exists=True)
+        study.set_user_attr("trials_of", now)
     elif changed := [name for name in now if was.get(name) != now[name]]:
         raise ValueError(
             f"the trials of {target.study} so far had another {' and another '.join(changed)}: "
@@ -216,25 +222,44 @@ def write_trials(study: optuna.Study, target: Target, path: Path) -> None:
         {"entry": target.entry, "trial": t.number, "score": t.value, **t.user_attrs, "budget": spent}
         for t in finished(study)
     ]
-    path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+    write_lines(path, lines)
 
 
 def write_best(best: optuna.trial.FrozenTrial, trials: int, target: Target, path: Path) -> None:
-    """Make a trial the default of an agent's file, or the entry of an env."""
-    blocks = blocks_of(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    comment = f"# {datetime.date.today()}: the best of {trials} trials, greedy success {best.value:.3f}.\n"
+    """Make a trial the default of an agent's file, or put what was searched into the entry of an env.
+
+    Raises:
+        ValueError: if the file can't be changed without changing something else.
+    """
     chosen = best.user_attrs["hyperparameters"]
-    if target.entry != "default":  # what stands there, with what was searched
-        said = read_yaml(path).get(target.entry) or {}
-        chosen = {**said, **{name: chosen[name] for name in target.search}}
-    blocks[target.entry] = comment + yaml.safe_dump({target.entry: chosen}, sort_keys=False)
-    path.write_text("".join(blocks.values()), encoding="utf-8")
+    if target.entry != "default":
+        chosen = {**(said_in(path).get(target.entry) or {}), **{name: chosen[name] for name in target.search}}
+    what = f"the best of {trials} trials of {', '.join(target.search)}"
+    comment = f"# {datetime.date.today()}: {what}; greedy success {best.value:.3f}.\n"
+    block = yaml.safe_dump({target.entry: chosen}, sort_keys=False)
+    before = path.read_text(encoding="utf-8") if path.is_file() else ""
+    after = with_entry(before, target.entry, comment, block)
+    if yaml.safe_load(after) != {**(yaml.safe_load(before) or {}), **yaml.safe_load(block)}:
+        raise ValueError(f"an entry can't be put into {path} as it is written: write it in blocks")
+    write_text(path, after)
 
 
-def blocks_of(text: str) -> dict[str, str]:
-    """Return the entries of an agent's file as they stand, by name, each with the comments above it."""
-    blocks = re.finditer(r"(?:^#.*\n)*^([^\s#:]+):.*\n(?:^[ \t].*\n)*", text, re.MULTILINE)
-    return {block[1]: block[0] for block in blocks}
+def said_in(path: Path) -> dict[str, Any]:
+    """Return what an agent's file says so far."""
+    return (read_yaml(path) or {}) if path.is_file() else {}
+
+
+def with_entry(text: str, name: str, comment: str, block: str) -> str:
+    """Return an agent's file with another block of this name; other blocks and comments stay as they are written."""
+    lines = f"{text.rstrip()}\n".splitlines(keepends=True) if text.strip() else []
+    starts = [*(i for i, line in enumerate(lines) if line[0] not in " \t\n#}]-"), len(lines)]
+    found = [(i, j) for i, j in itertools.pairwise(starts) if lines[i].startswith(f"{name}:")]
+    begin, end = found[0] if found else (len(lines), len(lines))
+    while end > begin + 1 and lines[end - 1][0] in "#\n":  # the next block's
+        end -= 1
+    if found and begin and re.match(r"# (Not tuned|\d{4}-\d\d-\d\d: the best)", lines[begin - 1]):
+        lines[begin - 1] = ""
+    return "".join([*lines[:begin], comment, block, *lines[end:]])
 
 
 def main() -> None:

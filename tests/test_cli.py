@@ -68,6 +68,7 @@ def test_version(capsys):
         ("check TextMath-v0 --responses 0", "responses must be >= 1, got 0"),
         ("check TextMth-v0", "Did you mean TextMath-v0?"),
         ("check no_such_module:MyEnv-v0", "can't import 'no_such_module'"),
+        ("eval --env :TextMath-v0", "':TextMath-v0' lacks the name of a module before the colon"),
         ("check textgym:TextMth-v0", "Did you mean TextMath-v0?"),
         ("check CartPole-v1", "only a textgym.envs.TextEnv or TokenEnv can be checked"),
         ("check TextMath-v0 --env-kwargs dificulty=1", "no setting 'dificulty'"),

@@ -76,6 +76,17 @@ def test_layers_are_as_before_even_after_an_error(policy: CausalLM) -> None:
     assert all(parameter.grad is not None for parameter in policy.model.parameters())
 
 
+def test_a_layer_with_a_hook_keeps_it(policy: CausalLM) -> None:
+    layer = policy.model.lm_head
+    layer.forward = lambda states: nn.functional.linear(states, layer.weight) + 7
+    hooked = layer.forward
+    with prepacked(policy.model), prepacked(policy.model):  # and one within another changes nothing
+        assert layer.forward is hooked
+        assert "forward" in vars(policy.model.model.layers[0].mlp.up_proj)
+    assert layer.forward is hooked
+    assert "forward" not in vars(policy.model.model.layers[0].mlp.up_proj)
+
+
 def test_other_types_and_small_layers_stay() -> None:
     layers = nn.ModuleList([nn.Linear(384, 512).double(), nn.Linear(16, 16), nn.Conv1d(384, 512, 1)])
     with prepacked(layers):

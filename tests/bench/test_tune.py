@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from textgym.bench.contenders import CONTENDERS, check_hyperparameters
 from textgym.bench.hyperparams import read_hyperparameters, read_yaml
@@ -129,6 +130,50 @@ def test_entries_are_tuned_over_the_default(tuner: dict[str, Any], folder: Path)
     assert read_hyperparameters(folder / "hyper", "sb3_a2c", "TextDyckTokens-v0") == best
 
 
+FILE = """# Chosen by hand.
+
+default: {gamma: 0.5}
+
+# Long games.
+# Not tuned: a guess.
+A-v0:
+  gamma: 1
+# within
+  n_steps: 5
+
+# The end of B.
+B-v0: {
+  gamma: 0.9,
+}
+C-v0: {gamma: 1}"""
+
+
+@pytest.mark.parametrize("name", ["default", "A-v0", "B-v0", "C-v0", "D-v0"])
+def test_nothing_but_the_entry_is_changed(tuner: dict[str, Any], name: str) -> None:
+    after = tuner["with_entry"](FILE, name, "# 2026-01-01: the best.\n", f"{name}:\n  n_steps: 7\n")
+    assert yaml.safe_load(after) == {**yaml.safe_load(FILE), name: {"n_steps": 7}}
+    assert all(part in after for part in ("# Chosen by hand.\n\n", "# Long games.\n", "\n\n# The end of B.\n"))
+    assert ("# Not tuned" in after) == (name != "A-v0")
+    again = tuner["with_entry"](after, name, "# 2026-01-02: the best.\n", f"{name}:\n  n_steps: 8\n")
+    assert again == after.replace("2026-01-01", "2026-01-02").replace("n_steps: 7", "n_steps: 8")
+
+
+def test_defaults_and_entries_do_not_meet(tuner: dict[str, Any], folder: Path) -> None:
+    """Their warm starts have the same names, and other settings."""
+    folders = []
+    score = tuner["tune"].__globals__["score"]
+
+    def note(matrix: Matrix, agent: str, hyperparameters: dict[str, Any], out: Path, workers: int) -> dict[str, Any]:
+        folders.append(out)
+        return score(matrix, agent, {"learning_rate": 1e-3, **hyperparameters}, out, workers)
+
+    tuner["tune"].__globals__["score"] = note
+    tune(tuner, folder, 1)
+    for target in tuner["entry_targets"]("sb3_a2c", read_matrix(folder / "matrix.yml"), folder / "hyper"):
+        tuner["tune"](target, folder / "hyper", folder / "out", 1, 1)
+    assert len(set(folders)) == 2
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "changed"),
     [("matrix.yml", "seeds: [90]", "seeds: [91]", "seeds"), ("hyper/spaces/sb3_a2c.yml", "[5, 8]", "[5, 9]", "space")],
@@ -193,5 +238,5 @@ def test_tuning_seeds_are_not_those_of_the_published_runs() -> None:
 
 def test_agents_were_tuned_by_the_same_number_of_trials() -> None:
     counts = {p.stem: Counter(json.loads(line)["entry"] for line in p.read_text().splitlines()) for p in TRIALS}
-    assert len({count["default"] for count in counts.values()}) == 1
-    assert len({number for count in counts.values() for entry, number in count.items() if entry != "default"}) <= 1
+    assert len({count["default"] for count in counts.values()}) == len({len(count) for count in counts.values()}) == 1
+    assert len({number for count in counts.values() for entry, number in count.items() if entry != "default"}) == 1

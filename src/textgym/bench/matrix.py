@@ -16,6 +16,7 @@
       - {agent: sb3_ppo, name: ppo-wide, hyperparameters: {batch_size: 256}}
 
 What an agent's own hyperparameters say goes over its file's entry for the env, and that over the file's default.
+``random_reward`` has the file of ``grpo``.
 """
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ class Protocol:
     transcripts: int = 8
     """How many problems' answers are kept, before and after."""
     split: Literal["test", "train"] = "test"
-    """``"train"`` for choosing hyperparameters, so that the held-out problems stay unseen."""
+    """``"train"`` for choosing hyperparameters alone, so that the held-out problems stay unseen: a report calls all
+    problems held-out."""
 
     def __post_init__(self) -> None:
         """Check ranges.

@@ -20,7 +20,7 @@ class EvalOptions:
     policy: str = "tiny"
     """tiny (comes with textgym), the folder of a run or of a model, a .gguf file, or a hub id."""
     env: str
-    """Environment id, such as TextMath-v0."""
+    """Environment id, such as TextMath-v0, or my_module:MyEnv-v0 for your own."""
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the env; docs/envs.md lists them."""
     episodes: int = 500

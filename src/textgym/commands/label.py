@@ -23,7 +23,8 @@ class LabelOptions:
     out: Path = Path("labels.sqlite")
     """An SQLite file for the pairs and the judgements."""
     env: str | None = None
-    """Environment id, such as TextMath-v0; needed where --out holds no pairs yet."""
+    """Environment id, such as TextMath-v0, or my_module:MyEnv-v0 for your own. It is needed where --out holds no pairs
+    yet."""
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)
     """Settings of the env; docs/envs.md lists them."""
     policy: str = "tiny"

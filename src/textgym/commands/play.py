@@ -21,7 +21,7 @@ class PlayOptions:
     """
 
     env: Annotated[tyro.conf.Positional[str], tyro.conf.arg(metavar="ID")]
-    """Environment id, such as TextMath-v0."""
+    """Environment id, such as TextMath-v0, or my_module:MyEnv-v0 for your own."""
     difficulty: int | None = None
     """Short for --env-kwargs difficulty=..., for the environments that have it."""
     env_kwargs: dict[str, Any] = dataclasses.field(default_factory=dict)

@@ -87,13 +87,15 @@ def find_env(env_id: str) -> str:
     Raises:
         BadInput: if there is none, with close ids.
     """
-    module, _, name = env_id.rpartition(":")
+    module, colon, name = env_id.rpartition(":")
+    if colon and not module:
+        raise BadInput(f"{env_id!r} lacks the name of a module before the colon")
     if module:
         if (here := str(Path.cwd())) not in sys.path:
             sys.path.append(here)
         try:
             importlib.import_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise BadInput(f"can't import {module!r}, the module in {env_id!r}: {error}") from None
     if name not in gym.registry:
         close = did_you_mean(name, [other for other in gym.registry if is_ours(other)])
