@@ -106,7 +106,7 @@ def evaluate_with_answers(
     **env_kwargs: Any,
 ) -> tuple[Evaluation, Answers]:
     """Do as ``evaluate`` does, and return the greedy answers, too: ``episodes`` of them, in the problems' order."""
-    problems = _first_problems(_make_text_env(env_id, env_kwargs), env_id, episodes, split)
+    problems = first_problems(make_text_env(env_id, env_kwargs), env_id, episodes, split)
     indices = [i % len(problems) for i in range(episodes)]
     settings: dict[str, Any] = dict(max_new_tokens=max_new_tokens, batch_size=batch_size, seed=seed, split=split)
     rates, unscored = [], 0
@@ -168,8 +168,8 @@ def evaluate_samples(
     ks = [2**i for i in range((samples // 2).bit_length())] if k is None else sorted(set(k))
     if not ks or ks[0] < 1 or samples < 2 * ks[-1]:
         raise ValueError(f"every k must be >= 1 and at most half of the samples, got k={ks} and samples={samples}")
-    text_env = _make_text_env(env_id, env_kwargs)
-    asked = _first_problems(text_env, env_id, problems, split)
+    text_env = make_text_env(env_id, env_kwargs)
+    asked = first_problems(text_env, env_id, problems, split)
     indices = [i for i in range(len(asked)) for _ in range(samples)]
     settings = {"max_new_tokens": max_new_tokens, "batch_size": batch_size, "seed": seed, "split": split, **env_kwargs}
     parts = play_problems(policy, env_id, indices, temperature=1.0, **settings)
@@ -309,7 +309,12 @@ def play_problems(
     return rollouts
 
 
-def _make_text_env(env_id: str | EnvSpec, env_kwargs: dict[str, Any]) -> TextEnv:
+def make_text_env(env_id: str | EnvSpec, env_kwargs: dict[str, Any]) -> TextEnv:
+    """Return the sequence-level env of an id or spec: of a token-level one, that within it.
+
+    Raises:
+        TypeError: if it is of something else.
+    """
     if not isinstance(env_id, (str, EnvSpec)):
         raise TypeError(f"env_id must be an id or the spec of an env, such as env.spec, got {env_id!r}")
     env: Any = gym.make(env_id, **env_kwargs).unwrapped
@@ -319,7 +324,7 @@ def _make_text_env(env_id: str | EnvSpec, env_kwargs: dict[str, Any]) -> TextEnv
     return text_env
 
 
-def _first_problems(text_env: TextEnv, env_id: str | EnvSpec, wanted: int, split: str) -> list[Problem]:
+def first_problems(text_env: TextEnv, env_id: str | EnvSpec, wanted: int, split: str) -> list[Problem]:
     """Return the first distinct problems of the split, at most ``wanted``.
 
     Raises:

@@ -24,7 +24,7 @@ import torch
 from numpy.typing import NDArray
 
 from textgym.agents.answers import Answers, answer_in, answers_of
-from textgym.agents.evaluation import play_problems
+from textgym.agents.evaluation import first_problems, make_text_env, play_problems
 from textgym.agents.policy import CausalLM
 from textgym.agents.rollout import concatenate
 
@@ -38,16 +38,8 @@ def first_prompts(env_id: str, wanted: int, env_kwargs: dict[str, Any], split: s
     Raises:
         ValueError: if there is none.
     """
-    env: Any = gym.make(env_id, **env_kwargs).unwrapped
-    text_env = getattr(env, "text_env", env)
-    prompts: list[str] = []
-    try:
-        for index in range(wanted):
-            prompts.append(text_env.choose({"problem": index, "split": split}).prompt)
-    except IndexError:  # the split has no more
-        if not prompts:
-            raise ValueError(f"{env_id} has no {split} problems") from None
-    return prompts
+    text_env = make_text_env(env_id, env_kwargs)
+    return [problem.prompt for problem in first_problems(text_env, env_id, wanted, split)]
 
 
 def measure_model(
