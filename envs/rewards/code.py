@@ -11,6 +11,7 @@ Whatever the code prints, raises, patches or exits with, only the right values p
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -96,33 +97,23 @@ def extract_code(response: str) -> str | None:
 
 
 _PYTHON = ("python", "python3", "py")
+_FENCE = re.compile(r"^ {0,3}```([^`\n]*)$", re.MULTILINE)
 
 
 def _last_block(text: str) -> str | None:
     """Return what the last block of Python holds: "" if it has no end, None if there is no such block."""
     code: str | None = None
-    block: list[str] | None = None
+    start: int | None = None
     is_python = False
-    for line in text.split("\n"):
-        language = _fence(line)
-        if block is None:
-            if language is not None:
-                block, is_python = [], language in _PYTHON
-                code = "" if is_python else code
-        elif language == "":
-            code = "\n".join(block) if is_python else code
-            block = None
-        else:
-            block.append(line)
+    for fence in _FENCE.finditer(text):
+        words = fence[1].split(maxsplit=1)
+        if start is None:
+            start, is_python = fence.end() + 1, bool(words) and words[0].lower() in _PYTHON
+            code = "" if is_python else code
+        elif not words:
+            code = text[start : fence.start() - 1] if is_python else code
+            start = None
     return code
-
-
-def _fence(line: str) -> str | None:
-    """Return the language that a line with a fence names, "" if it names none; None for any other line."""
-    if not line.lstrip(" ").startswith("```") or line.startswith(" " * 4):
-        return None
-    language, *_ = line.strip()[3:].split(maxsplit=1) or [""]
-    return None if "`" in line.strip()[3:] else language.lower()
 
 
 _CALL = """

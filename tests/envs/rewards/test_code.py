@@ -99,7 +99,7 @@ def test_extraction_never_raises_and_makes_nothing_up(parts):
 
 
 @pytest.mark.parametrize(
-    "piece", ["```python\n", "```", "<answer>", "</think>", "`", " ", "\n", "```python x", "\ud800"]
+    "piece", ["```python\n", "```\n", "```", "<answer>", "</think>", "`", " ", "\n", "```python x", "\ud800"]
 )
 def test_a_megabyte_is_read_in_no_time(piece):
     response = piece * (2**20 // len(piece))
