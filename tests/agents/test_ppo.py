@@ -134,6 +134,18 @@ def test_truncation_bootstraps_and_termination_does_not(make_ppo, monkeypatch, o
     torch.testing.assert_close(seen["returns"][:, 0], expected)
 
 
+def test_no_state_is_looked_at_after_a_full_context(make_ppo):
+    agent = make_ppo(overlong="bootstrap")
+    rollout = agent.collect()
+    longest = int((rollout.prompt_mask.sum(1) + rollout.token_mask.sum(1))[rollout.truncated].max())
+    agent.policy.model.config.max_position_embeddings = longest
+    agent._look_back(rollout, rollout.truncated)
+    agent.policy.model.config.max_position_embeddings = longest - 1  # the last token was drawn, and has no position
+    agent._look_back(rollout, torch.zeros_like(rollout.truncated))
+    with pytest.raises(ValueError, match=rf"{longest} tokens .* context of {longest - 1} .* max_new_tokens"):
+        agent._look_back(rollout, rollout.truncated)
+
+
 class FirstHalf:
     """1 for responses that begin in the first half of the alphabet: known after one token."""
 
