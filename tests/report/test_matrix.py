@@ -209,6 +209,17 @@ def test_what_differs_between_cells_is_named(make_matrix):
     assert "commits of textgym (" in found and "abcdef0" in found
 
 
+def test_results_on_the_train_split_are_called_so(make_matrix):
+    folder = make_matrix(seeds=1, envs=("TextMath",))
+    assert "nothing here was held out" not in notices(folder)
+    for part in "cell", "result":
+        path = folder / f"TextMath--grpo--seed0/{part}.json"
+        found = json.loads(path.read_text())
+        (found if part == "cell" else found["cell"])["protocol"]["split"] = "train"
+        path.write_text(json.dumps(found))
+    assert "nothing here was held out" in notices(folder)
+
+
 def test_a_curve_is_normalised_by_its_own_beginning(make_matrix):
     """Its looks are at fewer problems than the score: what the agent does there before it learns is 0."""
     folder = make_matrix()

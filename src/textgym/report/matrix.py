@@ -109,8 +109,7 @@ def _success_tables(bench: Bench) -> Iterator[Table]:
 
 def _problems(bench: Bench, all_of_them: bool) -> str:
     """Return how many held-out problems a table is of, and on which envs there are others."""
-    protocol = bench.results[0]["cell"].get("protocol") if bench.results else None
-    most = number(protocol.get("pass_problems")) if isinstance(protocol, dict) else math.nan
+    most = number(_protocol(bench.results[0]).get("pass_problems")) if bench.results else math.nan
     counts: dict[str, set[float]] = collections.defaultdict(set)  # those of the token level may be others
     for result in bench.results:
         count = number(result["after"].get("problems", result["before"].get("problems")))
@@ -123,6 +122,11 @@ def _problems(bench: Bench, all_of_them: bool) -> str:
     [(usual, _)] = collections.Counter(shown.values()).most_common(1)
     others = ", ".join(f"{env}: {count}" for env, count in shown.items() if count != usual)
     return f"{usual} held-out problems{f' ({others})' if others else ''}"
+
+
+def _protocol(result: dict[str, Any]) -> dict[str, Any]:
+    found = result["cell"].get("protocol")
+    return found if isinstance(found, dict) else {}
 
 
 def _is_pass_at_several(name: str) -> bool:
@@ -174,6 +178,8 @@ def _notices(bench: Bench, cells: Cells) -> Iterator[Notice]:
         yield Notice(
             "warning", f"{', '.join(missing)}: no seed has finished on all environments; the aggregates are without."
         )
+    if any(_protocol(result).get("split") == "train" for result in cells.results):
+        yield Notice("warning", "The problems are of the train split, for tuning: nothing here was held out.")
     if mixed := _differing(cells.results):
         yield Notice("warning", f"The cells differ in more than they should: {'; '.join(mixed)}.")
     for complaint in cells.complaints:
