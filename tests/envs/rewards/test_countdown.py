@@ -117,9 +117,9 @@ ATTACKS = {
 @pytest.mark.parametrize(("response", "numbers", "target"), ATTACKS.values(), ids=ATTACKS)
 @pytest.mark.parametrize("form", ["{}", "<answer>{}</answer>"], ids=["bare", "in answer tags"])
 def test_an_attack_pays_nothing_and_ends_at_once(form: str, response: str, numbers: list[int], target: int) -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert not pays(form.replace("{}", response), numbers, target)
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 def test_an_answer_tag_that_is_not_closed_pays_nothing() -> None:

@@ -75,7 +75,7 @@ def test_a_count_below_two_is_the_tasks_fault() -> None:
 
 
 def test_a_megabyte_is_judged_by_its_beginning() -> None:
-    start = time.perf_counter()
+    start = time.process_time()
     assert total("11 12 30 " + "49 " * 10**6) == 0.75
     assert total("11 12 30 49" + " " * 20_000 + "no") == 0.75
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
