@@ -55,7 +55,7 @@ class AgentConfig:
     warmup_updates: int = 10
     """Updates over which the learning rate rises linearly from 0."""
     lr_schedule: Literal["constant", "linear"] = "constant"
-    """After the warm-up: as it is, or falling to a tenth by the end of ``learn``."""
+    """After the warm-up: as it is, or falling to a tenth by the end of ``learn`` (``linear``)."""
     max_grad_norm: float = 1.0
     """Gradients are scaled down to this norm."""
     max_new_tokens: int = 64

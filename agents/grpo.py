@@ -35,7 +35,8 @@ class GRPOConfig(OnPolicyConfig):
     group_size: int = 8
     """Answers to each problem."""
     advantage: AdvantageKind = "center"
-    """``center`` r - mean, ``zscore`` also / std of the group, ``rloo`` leave-one-out, ``batch_std`` / std of all."""
+    """``center`` r - mean, ``zscore`` also / std of the group, ``rloo`` leave-one-out, ``batch_std`` / std of
+    r - mean over all groups."""
     norm: Norm = "token"
     """``token`` mean over tokens, ``seq`` mean of sequence means, ``const`` / (rows * limit), ``seqsum`` / rows."""
     ratio: RatioLevel = "token"
@@ -58,8 +59,8 @@ class GRPOConfig(OnPolicyConfig):
     resample: int = 0
     """Dynamic sampling: at most this many further rounds to replace groups without variance."""
     overlong: Literal["keep", "mask", "penalty", "mask_and_penalty"] = "keep"
-    """Answers cut by ``max_new_tokens``: keep their reward, leave them out, or lower it as they near the limit. (The
-    limit of a token-level env is part of the task, and what it cuts is not left out.)"""
+    """Answers cut by ``max_new_tokens``: ``keep`` their reward, ``mask`` them out, or lower it as they near the limit
+    (``penalty``), or both. (The limit of a token-level env is part of the task, and what it cuts is not left out.)"""
     overlong_cache: int = 16
     """Tokens before the limit over which the penalty grows from 0 to 1."""
 

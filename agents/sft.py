@@ -1,6 +1,6 @@
 """``SFT``: supervised fine-tuning on the env's own perfect responses, the warm start before RL.
 
-Left out: packing, epochs over a fixed data set (problems are drawn fresh), learning-rate decay.
+Left out: epochs over a fixed data set (problems are drawn fresh).
 """
 
 from __future__ import annotations

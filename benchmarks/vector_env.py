@@ -3,7 +3,7 @@
     python benchmarks/vector_env.py
 
 Two streams of actions: uniform over the vocabulary, where responses stop early and each one is judged and its
-successor drawn, and without the stop token, where they run to the limit of 64 tokens. Prints one JSON line.
+successor drawn, and without the stop token, where they run to the limit of 60 tokens. Prints one JSON line.
 """
 
 from __future__ import annotations

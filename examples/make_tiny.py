@@ -1,6 +1,6 @@
-"""Make the ``"tiny"`` model that comes with textgym: a character-level Llama of a million parameters, from nothing.
+"""Make the ``"tiny"`` model that comes with textgym: a character-level Llama of 0.8 million parameters, from nothing.
 
-    python examples/make_tiny.py agents/tiny        # some 10 minutes on one core
+    python examples/make_tiny.py agents/tiny        # some 6 minutes on one core
 
 It imitates perfect answers to training problems and is stopped early: it knows the format of the small tasks and is
 often wrong, which is where reinforcement learning starts. Deterministic on one thread of one kind of machine.

@@ -5,12 +5,13 @@ The folder, whatever the kind:
 - ``cell.json``: the cell.
 - ``result.json``: the outcome, written last: a folder that has it is complete.
 - ``curve.jsonl``: held-out success as learning goes on; each line has the costs so far and what ``measure`` says.
-- ``answers.jsonl``: greedy answers to the same held-out problems, before and after.
+- ``answers.jsonl``: greedy answers (of ``random``, random ones) to the same held-out problems, before and after.
 - ``progress.json``: how much of the budget is done.
 - ``log.txt``: what was printed; ``error.txt``: why it failed.
 
 and where a language model learns ``before.json``, ``metrics.jsonl``, ``transcripts.jsonl``, ``tensorboard/``,
-``checkpoint/`` and in the end ``model/``, as in a run of ``textgym train``; ``reward/`` where it fits a reward model.
+``checkpoint/`` until it has finished and then ``model/``, as in a run of ``textgym train``; ``reward/`` where it fits a
+reward model; ``model.zip`` of an agent of stable-baselines3.
 """
 
 from __future__ import annotations

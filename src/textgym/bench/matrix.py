@@ -10,10 +10,15 @@
     envs:
       - TextMath-v0
       - {id: TextSort-v0, name: sort-5, settings: {max_count: 5}, token_settings: {dense: true}}
-      - {id: TextRLHF-v0, reward_model: {pairs: 1000, temperature: 0.1}}  # see reward_models
+      - {id: TextRLHF-v0, reward_model: {pairs: 1000, temperature: 0.1}}
     agents:
       - grpo
       - {agent: sb3_ppo, name: ppo-wide, hyperparameters: {batch_size: 256}}
+
+An env may have ``name`` (what tables call it), ``settings``, ``token_settings`` (of the token-level preset, which
+agents of stable-baselines3 play), ``max_new_tokens`` and, in place of the matrix's, ``episodes``, ``steps`` and
+``warm_start``. With ``reward_model`` (``pairs`` that are compared, the ``temperature`` of the noise, and fields of
+``FitConfig``) all agents learn from a reward model, and the env's own reward still measures.
 
 What an agent's own hyperparameters say goes over its file's entry for the env, and that over the file's default.
 ``random_reward`` has the file of ``grpo``.
@@ -54,8 +59,8 @@ class Protocol:
     transcripts: int = 8
     """How many problems' answers are kept, before and after."""
     split: Literal["test", "train"] = "test"
-    """``"train"`` for choosing hyperparameters alone, so that the held-out problems stay unseen: a report calls all
-    problems held-out."""
+    """``"train"`` for choosing hyperparameters alone, so that the held-out problems stay unseen: a benchmark's
+    report then says that nothing was held out."""
 
     def __post_init__(self) -> None:
         """Check ranges.
@@ -120,7 +125,7 @@ class Cell:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Matrix:
-    """What the YAML file says; see the module."""
+    """What the YAML file says, as the module shows."""
 
     envs: Sequence[Any]
     agents: Sequence[Any]

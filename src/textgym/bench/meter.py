@@ -1,6 +1,6 @@
 """What learning cost: a ``Meter`` counts an agent's draws and steps, and reads the clock, from outside.
 
-- ``episodes``: answers learnt from, drawn by the agent or demonstrated to it (``sft``).
+- ``episodes``: answers played, those thrown away too, or demonstrated (``sft``).
 - ``samples``, ``tokens``: answers and tokens that the agent drew, those of dropped groups and resampled rounds too.
 - ``gradient_steps``: optimiser steps. An update of several epochs and minibatches has several.
 - ``seconds``: of learning, evaluation and files aside; of these ``seconds_env`` in the env and its reward, and

@@ -27,4 +27,4 @@ class Outcome:
     policy_sha256: str | None = None
     """Of the files of the language model that it began with."""
     hyperparameters: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """All of them, defaults included."""
+    """Those of our agents with defaults; of stable-baselines3's the number of envs, the network and what was given."""

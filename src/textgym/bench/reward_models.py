@@ -1,4 +1,4 @@
-"""A reward model in a benchmark: a warm start fits it, and those that begin with the warm start are paid by it.
+"""A reward model in a benchmark: a warm start fits it, and all that learn on its env are paid by it.
 
 The pairs are answers of the warm start, compared by the task's own reward with the noise of Bradley and Terry's model.
 What is measured stays the task's own reward, so that what is lost by optimising a learned one shows.

@@ -356,7 +356,7 @@ def _chart(name: str, title: str, run: Run, episodes: FloatArray, alarms: list[t
 
 
 def _settings(run: Run) -> list[tuple[str, str]]:
-    blocks = [("Settings", run.settings), ("Hyperparameters, defaults included", run.outcome.get("hyperparameters"))]
+    blocks = [("Settings", run.settings), ("Hyperparameters", run.outcome.get("hyperparameters"))]
     blocks += [(name.capitalize(), run.outcome.get(name)) for name in ("versions", "machine", "cost")]
     shown = [(title, json.dumps(values, indent=2, ensure_ascii=False)) for title, values in blocks if values]
     return [("Why it failed", run.error)] * bool(run.error) + shown
