@@ -217,7 +217,7 @@ def test_two_real_trials(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in (folder / "hyper/trials/sb3_a2c.jsonl").read_text().splitlines()]
     assert [list(line["scores"].values()) == [line["score"]] for line in lines] == [True, True]
-    assert len(list((folder / "out").glob("TextMath--sb3_a2c-*/result.json"))) == 2
+    assert len(list((folder / "out/defaults").glob("TextMath--sb3_a2c-*/result.json"))) == 2
 
 
 def test_every_agent_of_the_published_matrix_has_a_space() -> None:
