@@ -241,7 +241,7 @@ def _encode(preference: Preference, policy: CausalLM) -> Pair:
         for answer in (preference.chosen, preference.rejected)
     )
     length = len(prompt_ids) + max(len(chosen_ids), len(rejected_ids)) - 1
-    room = getattr(policy.model.config, "max_position_embeddings", None)
+    room = policy.context_length
     if room is not None and length > room:
         raise ValueError(f"prompt and answer have {length} tokens, which exceed the context of {room}")
     return Pair(preference.text, preference.chosen, preference.rejected, prompt_ids, chosen_ids, rejected_ids)

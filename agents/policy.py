@@ -88,6 +88,11 @@ class CausalLM:
         """Where the parameters are."""
         return next(self.model.parameters()).device  # type: ignore[no-any-return]
 
+    @property
+    def context_length(self) -> int | None:
+        """How many positions the model has for tokens; None if it states no limit."""
+        return getattr(self.model.config, "max_position_embeddings", None)
+
     def parameters(self) -> Iterator[nn.Parameter]:
         """Return the trainable parameters."""
         return (parameter for parameter in self.model.parameters() if parameter.requires_grad)

@@ -229,13 +229,14 @@ class PPO(OnPolicyAgent):
         logprobs, values = torch.zeros_like(batch.logprobs), torch.zeros_like(batch.logprobs)
         last_values = batch.logprobs.new_zeros(len(batch.logprobs))
         extra = int(goes_on.any())  # one column more, for there may be no room for it in the model
-        in_all = batch.prompt_mask.sum(1) + batch.token_mask.sum(1)
-        room = getattr(self.policy.model.config, "max_position_embeddings", None)
-        if extra and room is not None and (longest := int(in_all[goes_on].max())) > room:
-            raise ValueError(
-                f"a truncated episode of {longest} tokens leaves the context of {room} no room to look at the state "
-                "after them: lower max_new_tokens"
-            )
+        room = self.policy.context_length
+        if extra and room is not None:
+            longest = int((batch.prompt_mask.sum(1) + batch.token_mask.sum(1))[goes_on].max())
+            if longest > room:
+                raise ValueError(
+                    f"a truncated episode of {longest} tokens leaves the context of {room} no room to look at the "
+                    "state after them: lower max_new_tokens"
+                )
         for rows in self.micro_batches(torch.arange(len(values), device=values.device), batch.width):
             part = batch.select(rows)
             width, lengths = part.tokens.shape[1], part.token_mask.sum(1)

@@ -74,7 +74,7 @@ def sample(
         raise RuntimeError("the weights are sharded: sample inside `with policy.gathered():`, in every process")
     _check(prompts, max_new_tokens, temperature)
     device, pad_id, stop_id = policy.device, policy.tokenizer.pad_id, policy.tokenizer.stop_id
-    longest, room = max(map(len, prompts)), getattr(policy.model.config, "max_position_embeddings", None)
+    longest, room = max(map(len, prompts)), policy.context_length
     if room is not None and longest + max_new_tokens - 1 > room:
         raise ValueError(f"a prompt of {longest} tokens and {max_new_tokens} new ones exceed the context of {room}")
     unique = {prompt: i for i, prompt in enumerate(dict.fromkeys(tuple(prompt) for prompt in prompts))}

@@ -97,6 +97,8 @@ def entry_targets(agent: str, matrix: Matrix, folder: Path) -> list[Target]:
     if not search or not all(isinstance(choices, list) for choices in search.values()):
         raise ValueError(f"spaces/{agent}.yml needs entries, lists of choices such as learning_rate: [1e-4, 3e-4]")
     first = [dict(zip(search, values, strict=True)) for values in itertools.product(*search.values())]
+    known = said_in(folder / f"{agent}.yml").get("default") or {}
+    default = {name: known[name] for name in search if name in known}
     targets = []
     for env in matrix.envs:
         entry = {"id": env} if isinstance(env, str) else env
@@ -108,7 +110,6 @@ def entry_targets(agent: str, matrix: Matrix, folder: Path) -> list[Target]:
         env_id = one.cells()[-1].env
         said = read_hyperparameters(folder, agent, env_id)
         fixed = {name: value for name, value in said.items() if name not in search}
-        default = {n: v for n, v in (said_in(folder / f"{agent}.yml").get("default") or {}).items() if n in search}
         targets.append(
             Target(agent=agent, entry=env_id, matrix=one, fixed=fixed, search=search, first=first, default=default)
         )
@@ -255,7 +256,7 @@ def write_best(study: optuna.Study, target: Target, path: Path) -> None:
     chosen = best.user_attrs["hyperparameters"]
     if target.entry != "default":
         kept = {name: v for name, v in (said_in(path).get(target.entry) or {}).items() if name not in target.search}
-        chosen = {**kept, **{name: chosen[name] for name in target.search}}
+        chosen = kept | {name: chosen[name] for name in target.search}
         if usual is not None and best.value - usual.value <= MARGIN:
             said = f"of {what} none beat {usual.value:.3f}, nearest to the default, by more than {MARGIN}"
             chosen = kept

@@ -139,7 +139,7 @@ class ContextReader:
         Raises:
             ValueError: if one has more tokens than the model has positions for.
         """
-        room = getattr(self.policy.model.config, "max_position_embeddings", None)
+        room = self.policy.context_length
         if room is not None and max(map(len, contexts)) > room:
             raise ValueError(f"a context of {max(map(len, contexts))} tokens exceeds the model's {room}")
         grown: list[int] = []

@@ -65,7 +65,7 @@ def _most_probable(policy: CausalLM, ids: list[int], texts: list[str]) -> Reply:
 
     rows = [[*policy.tokenizer.encode_response(text), policy.tokenizer.stop_id] for text in texts]
     width = max(map(len, rows))
-    room = getattr(policy.model.config, "max_position_embeddings", None)
+    room = policy.context_length
     if room is not None and len(ids) + width > room:
         raise ValueError(f"a prompt of {len(ids)} tokens and a verdict of {width} exceed the context of {room}")
     tokens = torch.tensor([row + [policy.tokenizer.pad_id] * (width - len(row)) for row in rows], device=policy.device)
